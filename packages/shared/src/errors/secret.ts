@@ -1,0 +1,53 @@
+import { inspect } from 'node:util'
+
+const known = new Set<string>()
+const mask = '[secret]'
+
+/** Shorter values are not searched for in text: replacing every `a` would hide nothing and garble all. */
+const shortestSearched = 4
+
+/**
+ * A value that must not be shown: it prints, serialises and inspects as `[secret]`.
+ * Creating one also teaches {@link redact} to remove the value, as it is and percent-encoded,
+ * from any text of this process.
+ */
+export class Secret {
+  readonly #value: string
+
+  constructor(value: string) {
+    this.#value = value
+    if (value.length >= shortestSearched) {
+      known.add(value)
+      known.add(encodeURIComponent(value))
+    }
+  }
+
+  /** The value itself, for the one place that needs it (a connection, a child's environment). */
+  reveal(): string {
+    return this.#value
+  }
+
+  toString(): string {
+    return mask
+  }
+
+  toJSON(): string {
+    return mask
+  }
+
+  [inspect.custom](): string {
+    return mask
+  }
+}
+
+const credentialsInUrl = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):[^\s@/]+@/gi
+const passwordInConninfo = /\b(password|sslpassword)\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&'"]+)/gi
+
+/** `text` without the values of known secrets, passwords in URLs and `password=` parameters. */
+export function redact(text: string): string {
+  let clean = text
+  for (const value of known) {
+    if (clean.includes(value)) clean = clean.replaceAll(value, mask)
+  }
+  return clean.replace(credentialsInUrl, `$1:${mask}@`).replace(passwordInConninfo, `$1=${mask}`)
+}

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { systemCode } from '@securyflex/shared/errors'
+
+/** Only the owner may enter or list. */
+const privateDirectory = 0o700
+/** Only the owner may read. */
+const privateFile = 0o600
+
+/** Creates `path` and its parents, each 0700, if they are not there. */
+export async function ensureDirectory(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: privateDirectory })
+}
+
+/**
+ * Writes `content` so that `path` holds either what it held before or all of `content`,
+ * also after a crash: temporary name, fsync, rename, fsync of the directory (pgBackRest's rule).
+ */
+export async function writeFileDurably(path: string, content: Uint8Array | string): Promise<void> {
+  const temporary = await writeTemporary(path, content)
+  await rename(temporary, path)
+  await syncDirectory(dirname(path))
+}
+
+/**
+ * Like {@link writeFileDurably}, but never replaces: `false` if `path` exists already.
+ * `link` is the one call that publishes a whole file and fails if the name is taken.
+ */
+export async function createFileDurably(path: string, content: Uint8Array | string): Promise<boolean> {
+  const temporary = await writeTemporary(path, content)
+  try {
+    await link(temporary, path)
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return false
+    throw error
+  } finally {
+    await rm(temporary, { force: true })
+  }
+  await syncDirectory(dirname(path))
+  return true
+}
+
+async function writeTemporary(path: string, content: Uint8Array | string): Promise<string> {
+  const temporary = temporaryName(path)
+  const file = await open(temporary, 'wx', privateFile)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  } finally {
+    await file.close()
+  }
+  return temporary
+}
+
+const temporaryMark = '.tmp-'
+
+/** A name beside `path` that no other execution uses; {@link isTemporaryName} knows it. */
+export function temporaryName(path: string): string {
+  return `${path}${temporaryMark}${randomBytes(6).toString('hex')}`
+}
+
+/** Whether a crash could have left a file of this name behind. */
+export function isTemporaryName(path: string): boolean {
+  return path.includes(temporaryMark)
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+/** Whether something is at `path`. Errors other than "not there" are thrown. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return false
+    throw error
+  }
+}
+
+/** Bytes that an unprivileged user may still write on the file system of `path`. */
+export async function freeSpace(path: string): Promise<number> {
+  const facts = await statfs(path)
+  return facts.bavail * facts.bsize
+}

@@ -1,0 +1,9 @@
+export {
+  createFileDurably,
+  ensureDirectory,
+  exists,
+  freeSpace,
+  isTemporaryName,
+  temporaryName,
+  writeFileDurably,
+} from './files.ts'
