@@ -1,0 +1,21 @@
+export type {
+  Cipher,
+  Compression,
+  Config,
+  Dashboard,
+  Destination,
+  Encryption,
+  FingerprintLevel,
+  Keys,
+  LocalDestination,
+  Logs,
+  LogLevel,
+  RedisAddress,
+  Schedule,
+  Source,
+  Spool,
+  Webhook,
+  WorkerSettings,
+} from './config.ts'
+export type { Connection, Host, ParsedConnection, Ssl, SslMode } from './connection/connection.ts'
+export { type Step, steps } from './steps.ts'
