@@ -1,0 +1,2 @@
+export type { LogLevel } from './level.ts'
+export { createLogger, type Logger, type LoggerOptions, type LogFields } from './logger.ts'
