@@ -1,0 +1,3 @@
+export { type DataKey, openGearTable } from './data-key.ts'
+export { createKeyRecord, type KeyRecord, keyRecordSchema, openKeyRecord } from './key-record.ts'
+export { generateKey, type KeyMaterial, parseKeyMaterial } from './material.ts'

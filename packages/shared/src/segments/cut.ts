@@ -1,0 +1,63 @@
+/** Bounds of a segment in bytes; docs/format.md, "Cutting". */
+export const shortestSegment = 1024 * 1024
+export const longestSegment = 8 * 1024 * 1024
+
+/** h depends on this many bytes: each step shifts a 32-bit value by one. */
+const window = 32
+/** The upper 22 bits zero: a cut about 4 MiB after the minimum. */
+const boundaryShift = 10
+
+/**
+ * Cuts a byte stream where its content says so, so that an insertion moves no later cut.
+ * Chunks go in, whole segments come out; at most one segment is held.
+ */
+export class Cutter {
+  readonly #gear: Uint32Array
+  #pending: Buffer = Buffer.allocUnsafe(longestSegment)
+  #length = 0
+  #hash = 0
+
+  constructor(gearTable: Uint32Array) {
+    this.#gear = gearTable
+  }
+
+  /** The segments that `chunk` completes, in order. They are the caller's to keep. */
+  *push(chunk: Uint8Array): Generator<Buffer> {
+    let rest = chunk
+    while (rest.length > 0) {
+      const taken = rest.subarray(0, longestSegment - this.#length)
+      const from = this.#length
+      this.#pending.set(taken, from)
+      const boundary = this.#findBoundary(from, from + taken.length)
+      const end = boundary ?? from + taken.length
+      this.#length = end
+      rest = rest.subarray(end - from)
+      if (boundary !== undefined || end === longestSegment) yield this.#take()
+    }
+  }
+
+  /** The last segment of the stream, shorter than the minimum perhaps; undefined if nothing is left. */
+  end(): Buffer | undefined {
+    return this.#length === 0 ? undefined : this.#take()
+  }
+
+  #findBoundary(from: number, to: number): number | undefined {
+    const bytes = this.#pending
+    const gear = this.#gear
+    let hash = this.#hash
+    // Bytes more than a window before the first place that may be a boundary decide nothing.
+    for (let at = Math.max(from, shortestSegment - window); at < to; at++) {
+      hash = ((hash << 1) + (gear[bytes[at] as number] as number)) | 0
+      if (hash >>> boundaryShift === 0 && at + 1 >= shortestSegment) return at + 1
+    }
+    this.#hash = hash
+    return undefined
+  }
+
+  #take(): Buffer {
+    const segment = Buffer.from(this.#pending.subarray(0, this.#length))
+    this.#length = 0
+    this.#hash = 0
+    return segment
+  }
+}

@@ -1,0 +1,5 @@
+export { compress, type CompressionCode, decompress, type Payload } from './compress.ts'
+export { Cutter, longestSegment, shortestSegment } from './cut.ts'
+export { type Identity } from './identity.ts'
+export { decodeEntry, encodeEntry, type ListEntry, listEntryLength, SegmentIndex } from './list.ts'
+export { Sealer } from './seal.ts'

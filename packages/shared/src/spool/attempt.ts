@@ -1,0 +1,121 @@
+import { open, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ensureDirectory, writeFileDurably } from '@securyflex/shared/files'
+import type { KeyRecord } from '@securyflex/shared/keys'
+import { Batch, ifThere } from './batch.ts'
+
+/** What every step of an attempt must know and no job should carry. */
+export interface AttemptFacts {
+  readonly run: string
+  readonly attempt: string
+  /** The record of the key that the attempt seals with; null without encryption. Not secret. */
+  readonly key: KeyRecord | null
+  /** Names, in the order that batch records refer to. */
+  readonly destinations: readonly string[]
+}
+
+/** A segment's place in a stream: its id and plain length. */
+export interface StreamEntry {
+  /** 32 bytes. */
+  readonly id: Buffer
+  readonly plainLength: number
+}
+
+const streamEntryLength = 36
+const factsName = 'attempt.json'
+const batchesName = 'batches'
+const droppedPrefix = 'failed.'
+
+/** One execution of a dump, in the spool. */
+export class Attempt {
+  readonly #directory: string
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  async begin(facts: AttemptFacts): Promise<void> {
+    await ensureDirectory(join(this.#directory, batchesName))
+    await ensureDirectory(join(this.#directory, 'streams'))
+    await writeFileDurably(join(this.#directory, factsName), JSON.stringify(facts))
+  }
+
+  /** Undefined if the attempt was removed. */
+  async facts(): Promise<AttemptFacts | undefined> {
+    const text = await ifThere(() => readFile(join(this.#directory, factsName), 'utf8'))
+    return text === undefined ? undefined : (JSON.parse(text) as AttemptFacts)
+  }
+
+  /** The batch of this number; batches count from 1. */
+  batch(number: number): Batch {
+    return new Batch(join(this.#directory, batchesName, String(number).padStart(6, '0')))
+  }
+
+  async *batches(): AsyncGenerator<Batch> {
+    for (const name of (await ifThere(() => readdir(join(this.#directory, batchesName)))) ?? []) {
+      yield new Batch(join(this.#directory, batchesName, name))
+    }
+  }
+
+  /** Notes that `destination` gets nothing more of this attempt, and why. The first reason stays. */
+  async drop(destination: string, reason: string): Promise<void> {
+    if ((await this.dropped()).has(destination)) return
+    await writeFileDurably(join(this.#directory, `${droppedPrefix}${destination}`), reason)
+  }
+
+  /** The destinations that were dropped, with the reasons. */
+  async dropped(): Promise<Map<string, string>> {
+    const names = (await ifThere(() => readdir(this.#directory))) ?? []
+    const reasons = new Map<string, string>()
+    for (const name of names.filter((candidate) => candidate.startsWith(droppedPrefix) && !candidate.includes('.tmp-'))) {
+      const reason = await ifThere(() => readFile(join(this.#directory, name), 'utf8'))
+      reasons.set(name.slice(droppedPrefix.length), reason ?? '')
+    }
+    return reasons
+  }
+
+  /** Opens the list of stream `kind` for appending; entries are held until {@link StreamList.close}. */
+  async writeStreamList(kind: string): Promise<StreamList> {
+    return new StreamList(await open(join(this.#directory, 'streams', `${kind}.list`), 'wx', 0o600))
+  }
+
+  /** The segments of stream `kind` in order, a few thousand at a time. */
+  async *readStreamList(kind: string): AsyncGenerator<StreamEntry> {
+    const file = await open(join(this.#directory, 'streams', `${kind}.list`), 'r')
+    try {
+      const bytes = Buffer.alloc(streamEntryLength * 4096)
+      for (;;) {
+        const { bytesRead } = await file.read(bytes, 0, bytes.length)
+        if (bytesRead === 0) return
+        for (let at = 0; at + streamEntryLength <= bytesRead; at += streamEntryLength) {
+          yield {
+            id: Buffer.from(bytes.subarray(at, at + 32)),
+            plainLength: bytes.readUInt32BE(at + 32),
+          }
+        }
+      }
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+/** The order of a stream's segments as the dump writes it down. */
+export class StreamList {
+  readonly #file: Awaited<ReturnType<typeof open>>
+
+  constructor(file: Awaited<ReturnType<typeof open>>) {
+    this.#file = file
+  }
+
+  async append(entry: StreamEntry): Promise<void> {
+    const bytes = Buffer.alloc(streamEntryLength)
+    entry.id.copy(bytes, 0)
+    bytes.writeUInt32BE(entry.plainLength, 32)
+    await this.#file.appendFile(bytes)
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close()
+  }
+}

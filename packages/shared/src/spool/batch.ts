@@ -1,0 +1,122 @@
+import { readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { systemCode } from '@securyflex/shared/errors'
+import { ensureDirectory, temporaryName, writeFileDurably } from '@securyflex/shared/files'
+import { decodeEntry, encodeEntry, type ListEntry, listEntryLength } from '@securyflex/shared/segments'
+import { type BatchRecord, readRecords, recordOverhead, RecordWriter, type SpoolCipher } from './records.ts'
+
+/** How far a batch has come. `gone`: its attempt is over and removed. `freed`: every destination is done. */
+export type BatchState = 'raw' | 'packed' | 'sealed' | 'freed' | 'gone'
+/** The states that are files of records. */
+export type BatchFile = 'raw' | 'packed' | 'sealed'
+
+/** A batch is closed once it holds this many bytes of segments. */
+export const batchTarget = 32 * 1024 * 1024
+/** A closed batch is at most the target and one more segment of 8 MiB, with its records' headers. */
+export const largestBatch = batchTarget + 8 * 1024 * 1024 + 64 * (recordOverhead + 128)
+/** raw, packed and sealed, each at its worst. */
+export const reservationOf = (bytes: number) => 3 * bytes
+
+const reservationName = 'reservation'
+const doneName = (destination: string) => `done.${destination}`
+
+/**
+ * One batch in the spool: a directory in which the furthest state is a file's name. Every transition writes
+ * a name of its own first and renames, so a step that runs twice, also at the same time, does no harm.
+ */
+export class Batch {
+  readonly #directory: string
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  /** Makes the directory and books `bytes` of the spool's limit. */
+  async reserve(bytes: number): Promise<void> {
+    await ensureDirectory(this.#directory)
+    await writeFileDurably(join(this.#directory, reservationName), String(bytes))
+  }
+
+  /** Gives back the directory and what it booked. */
+  async remove(): Promise<void> {
+    await rm(this.#directory, { recursive: true, force: true })
+  }
+
+  /** Bytes booked; 0 once the batch is freed. */
+  async reserved(): Promise<number> {
+    const text = await ifThere(() => readFile(join(this.#directory, reservationName), 'utf8'))
+    return text === undefined ? 0 : Number(text)
+  }
+
+  async state(): Promise<BatchState> {
+    const names = await ifThere(() => readdir(this.#directory))
+    if (names === undefined) return 'gone'
+    if (!names.includes(reservationName)) return 'freed'
+    return (['sealed', 'packed'] as const).find((state) => names.includes(state)) ?? 'raw'
+  }
+
+  /**
+   * Takes the batch to the state `to`: what `fill` writes becomes visible by rename once it is whole,
+   * then the earlier state's file goes.
+   */
+  async advance(
+    to: BatchFile,
+    cipher: SpoolCipher,
+    fill: (writer: RecordWriter) => Promise<void>,
+    from?: BatchFile,
+  ): Promise<void> {
+    const path = join(this.#directory, to)
+    const temporary = temporaryName(path)
+    const writer = await RecordWriter.create(temporary, cipher)
+    try {
+      await fill(writer)
+      await writer.finish()
+    } catch (error) {
+      await writer.close()
+      await rm(temporary, { force: true })
+      throw error
+    }
+    await rename(temporary, path)
+    if (from !== undefined) await rm(join(this.#directory, from), { force: true })
+  }
+
+  read(file: BatchFile, cipher: SpoolCipher): AsyncGenerator<BatchRecord> {
+    return readRecords(join(this.#directory, file), cipher)
+  }
+
+  /** Records what `destination` holds of this batch now. */
+  async markDone(destination: string, entries: readonly ListEntry[]): Promise<void> {
+    const path = join(this.#directory, doneName(destination))
+    const temporary = temporaryName(path)
+    await writeFileDurably(temporary, Buffer.concat(entries.map(encodeEntry)))
+    await rename(temporary, path)
+  }
+
+  /** What {@link markDone} recorded; undefined if the destination is not done. */
+  async doneEntries(destination: string): Promise<ListEntry[] | undefined> {
+    const bytes = await ifThere(() => readFile(join(this.#directory, doneName(destination))))
+    if (bytes === undefined) return undefined
+    return Array.from({ length: bytes.length / listEntryLength }, (_, index) =>
+      decodeEntry(bytes, index * listEntryLength),
+    )
+  }
+
+  /** Frees the batch's room if each of `destinations` is done. The records of what was done stay. */
+  async freeIfDone(destinations: readonly string[]): Promise<void> {
+    const names = await ifThere(() => readdir(this.#directory))
+    if (names === undefined || !destinations.every((name) => names.includes(doneName(name)))) return
+    for (const file of ['raw', 'packed', 'sealed', reservationName]) {
+      await rm(join(this.#directory, file), { force: true })
+    }
+  }
+}
+
+/** What `read` gives, or undefined if the file or directory is not there (any more). */
+export async function ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read()
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,26 @@
+import type { Spool } from './spool.ts'
+
+/** A run nobody has touched for this long, and that no queue knows, is left over. In ms. */
+const abandonedAfter = 60 * 60 * 1000
+
+/**
+ * Removes runs that nobody will come back for.
+ * @param isKnown whether the queues still know a run
+ * @returns the ids of the removed runs
+ */
+export async function removeAbandoned(
+  spool: Spool,
+  now: Date,
+  isKnown: (run: string) => Promise<boolean>,
+): Promise<string[]> {
+  const removed: string[] = []
+  for (const id of await spool.runs()) {
+    const run = spool.run(id)
+    const touched = await run.lastTouched()
+    if (touched === undefined || now.getTime() - touched.getTime() < abandonedAfter) continue
+    if (await isKnown(id)) continue
+    await run.remove()
+    removed.push(id)
+  }
+  return removed
+}

@@ -1,0 +1,177 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { type FileHandle, open } from 'node:fs/promises'
+import { BackupError } from '@securyflex/shared/errors'
+import type { DataKey } from '@securyflex/shared/keys'
+import type { CompressionCode, Payload } from '@securyflex/shared/segments'
+
+/** One segment on its way: plain, compressed or sealed, according to the file it is in. */
+export interface BatchRecord {
+  /** 32 bytes. */
+  readonly id: Buffer
+  readonly plainLength: number
+  readonly payload: Payload
+  /** Indexes into the attempt's destinations: who lacks this segment. */
+  readonly destinations: readonly number[]
+}
+
+/**
+ * A batch file is records and an end mark, so that a file cut short is noticed without fsync:
+ * id (32) ‖ plain length (4) ‖ payload length (4) ‖ destinations, a bit each (4) ‖ compression (1) ‖ zero (3) ‖ payload.
+ * The end mark is a header of plain length 0 with the number of records as payload length.
+ * With encryption on, a payload is nonce (12) ‖ ciphertext ‖ tag (16), AES-256-GCM under the `spool` key,
+ * the header authenticated with it.
+ */
+const recordHeaderLength = 48
+const nonceBytes = 12
+const tagBytes = 16
+/** Bytes that a record adds to its payload at most. */
+export const recordOverhead = recordHeaderLength + nonceBytes + tagBytes
+
+/** Hides payloads while they wait on disk. Undefined leaves them as they are. */
+export type SpoolCipher = { readonly key: Buffer } | undefined
+
+/** The cipher for batches that hold readable data, under `key`; none without encryption. */
+export function spoolCipher(key: DataKey | undefined): SpoolCipher {
+  return key === undefined ? undefined : { key: key.subkey('spool') }
+}
+
+/** Writes a batch file record by record; {@link finish} makes it whole. */
+export class RecordWriter {
+  readonly #file: FileHandle
+  readonly #cipher: SpoolCipher
+  #count = 0
+  #bytes = 0
+
+  private constructor(file: FileHandle, cipher: SpoolCipher) {
+    this.#file = file
+    this.#cipher = cipher
+  }
+
+  /** Creates `path`, which must not exist. */
+  static async create(path: string, cipher: SpoolCipher): Promise<RecordWriter> {
+    return new RecordWriter(await open(path, 'wx', 0o600), cipher)
+  }
+
+  /** Bytes written so far. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  async write(record: BatchRecord): Promise<void> {
+    const header = Buffer.alloc(recordHeaderLength)
+    record.id.copy(header, 0)
+    header.writeUInt32BE(record.plainLength, 32)
+    const extra = this.#cipher === undefined ? 0 : nonceBytes + tagBytes
+    header.writeUInt32BE(record.payload.bytes.length + extra, 36)
+    header.writeUInt32BE(record.destinations.reduce((mask, index) => mask | (1 << index), 0) >>> 0, 40)
+    header.writeUInt8(record.payload.compression, 44)
+    await this.#append([header, ...this.#hide(header, record.payload.bytes)])
+    this.#count += 1
+  }
+
+  async finish(): Promise<void> {
+    const mark = Buffer.alloc(recordHeaderLength)
+    mark.writeUInt32BE(this.#count, 36)
+    await this.#append([mark])
+    await this.close()
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close()
+  }
+
+  async #append(parts: Buffer[]): Promise<void> {
+    let rest = parts
+    while (rest.length > 0) {
+      const { bytesWritten } = await this.#file.writev(rest)
+      this.#bytes += bytesWritten
+      rest = after(rest, bytesWritten)
+    }
+  }
+
+  #hide(header: Buffer, plain: Buffer): Buffer[] {
+    if (this.#cipher === undefined) return [plain]
+    const nonce = randomBytes(nonceBytes)
+    const gcm = createCipheriv('aes-256-gcm', this.#cipher.key, nonce).setAAD(header)
+    return [nonce, gcm.update(plain), gcm.final(), gcm.getAuthTag()]
+  }
+}
+
+/** What is left of `parts` behind the first `count` bytes. */
+function after(parts: Buffer[], count: number): Buffer[] {
+  let skipped = count
+  return parts.flatMap((part) => {
+    const taken = Math.min(skipped, part.length)
+    skipped -= taken
+    return taken === part.length ? [] : [part.subarray(taken)]
+  })
+}
+
+/**
+ * The records of a batch file, one at a time.
+ * @throws SPOOL_DAMAGED if the file is cut short or altered
+ */
+export async function* readRecords(path: string, cipher: SpoolCipher): AsyncGenerator<BatchRecord> {
+  const file = await open(path, 'r')
+  try {
+    for (let count = 0; ; count++) {
+      const header = await readExactly(file, recordHeaderLength, path)
+      const plainLength = header.readUInt32BE(32)
+      const length = header.readUInt32BE(36)
+      if (plainLength === 0) {
+        if (length !== count) throw damaged(path)
+        return
+      }
+      const hidden = await readExactly(file, length, path)
+      yield {
+        id: header.subarray(0, 32),
+        plainLength,
+        payload: {
+          compression: header.readUInt8(44) as CompressionCode,
+          bytes: show(header, hidden, cipher, path),
+        },
+        destinations: bits(header.readUInt32BE(40)),
+      }
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+function bits(mask: number): number[] {
+  return Array.from({ length: 32 }, (_, index) => index).filter((index) => (mask >>> index) & 1)
+}
+
+function show(header: Buffer, hidden: Buffer, cipher: SpoolCipher, path: string): Buffer {
+  if (cipher === undefined) return hidden
+  try {
+    const gcm = createDecipheriv('aes-256-gcm', cipher.key, hidden.subarray(0, nonceBytes))
+      .setAAD(header)
+      .setAuthTag(hidden.subarray(-tagBytes))
+    return Buffer.concat([gcm.update(hidden.subarray(nonceBytes, -tagBytes)), gcm.final()])
+  } catch (cause) {
+    throw damaged(path, cause)
+  }
+}
+
+async function readExactly(file: FileHandle, length: number, path: string): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(length)
+  let filled = 0
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled)
+    if (bytesRead === 0) throw damaged(path)
+    filled += bytesRead
+  }
+  return bytes
+}
+
+function damaged(path: string, cause?: unknown): BackupError {
+  return new BackupError('SPOOL_DAMAGED', `The batch ${path} of the spool is damaged.`, {
+    hint: 'The backup is made again from a new dump; check the disk if this recurs.',
+    cause,
+  })
+}

@@ -1,0 +1,144 @@
+import { chmod, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { dirname, join, resolve, sep } from 'node:path'
+import { BackupError, systemCode } from '@securyflex/shared/errors'
+import {
+  createFileDurably,
+  ensureDirectory,
+  isTemporaryName,
+  writeFileDurably,
+} from '@securyflex/shared/files'
+import type { Storage, StoredObject } from '../storage.ts'
+
+/** A repository in a directory: crash-safe, 0700/0600. */
+export class LocalStorage implements Storage {
+  readonly name: string
+  readonly shown: string
+  readonly #root: string
+
+  constructor(name: string, directory: string) {
+    this.name = name
+    this.#root = resolve(directory)
+    this.shown = this.#root
+  }
+
+  async put(key: string, body: Uint8Array): Promise<void> {
+    await this.#write(key, (path) => writeFileDurably(path, body))
+  }
+
+  async putIfAbsent(key: string, body: Uint8Array): Promise<boolean> {
+    return this.#write(key, (path) => createFileDurably(path, body))
+  }
+
+  async get(key: string): Promise<Buffer | undefined> {
+    return this.#ifThere(() => readFile(this.#path(key)))
+  }
+
+  async stat(key: string): Promise<StoredObject | undefined> {
+    const facts = await this.#ifThere(() => stat(this.#path(key)))
+    if (facts?.isFile() !== true) return undefined
+    return { key, size: facts.size, modified: facts.mtime }
+  }
+
+  async *list(prefix: string): AsyncGenerator<StoredObject> {
+    const directory = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+    yield* this.#walk(directory, prefix)
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#guard(() => rm(this.#path(key), { force: true }))
+  }
+
+  now(): Promise<Date> {
+    return Promise.resolve(new Date())
+  }
+
+  async *#walk(directory: string, prefix: string): AsyncGenerator<StoredObject> {
+    const entries =
+      (await this.#ifThere(() => readdir(join(this.#root, directory), { withFileTypes: true }))) ?? []
+    for (const entry of entries) {
+      const key = `${directory}${entry.name}`
+      if (entry.isDirectory()) {
+        if (`${key}/`.startsWith(prefix) || prefix.startsWith(`${key}/`)) yield* this.#walk(`${key}/`, prefix)
+      } else if (key.startsWith(prefix) && !isTemporaryName(entry.name)) {
+        const found = await this.stat(key)
+        if (found !== undefined) yield found
+      }
+    }
+  }
+
+  async #write<T>(key: string, write: (path: string) => Promise<T>): Promise<T> {
+    const path = this.#path(key)
+    return this.#guard(async () => {
+      await ensureDirectory(dirname(path))
+      return write(path)
+    })
+  }
+
+  async #ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {
+    return this.#guard(async () => {
+      try {
+        return await read()
+      } catch (error) {
+        if (systemCode(error) === 'ENOENT') return undefined
+        throw error
+      }
+    })
+  }
+
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw inWords(error, this.shown)
+    }
+  }
+
+  #path(key: string): string {
+    const path = resolve(this.#root, key)
+    if (!path.startsWith(this.#root + sep)) throw new TypeError(`not a key: ${key}`)
+    return path
+  }
+}
+
+/** Closes `directory` to others, as a repository's must be; creates it if needed. */
+export async function openLocalDirectory(directory: string): Promise<void> {
+  try {
+    await ensureDirectory(directory)
+    const { mode } = await stat(directory)
+    if ((mode & 0o077) !== 0) await chmod(directory, 0o700)
+  } catch (error) {
+    throw inWords(error, directory)
+  }
+}
+
+function inWords(error: unknown, place: string): unknown {
+  const cause = { cause: error }
+  switch (systemCode(error)) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new BackupError('STORAGE_FULL', `There is no space left in ${place}.`, {
+        hint: `Free some space (df -h ${place}) or set BACKUP_DIR to another file system.`,
+        ...cause,
+      })
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new BackupError('STORAGE_REFUSED', `${place} cannot be written or read by this user.`, {
+        hint: `Check its owner and mode with ls -ld ${place}, or set BACKUP_DIR to a directory of your own.`,
+        ...cause,
+      })
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return new BackupError('STORAGE_REFUSED', `${place} is not a directory.`, {
+        hint: 'Set BACKUP_DIR to a directory; it is created if it does not exist.',
+        ...cause,
+      })
+    case undefined:
+      return error
+    default:
+      return new BackupError('STORAGE_UNREACHABLE', `${place} failed: ${(error as Error).message}.`, {
+        hint: `Check the disk or the mount of ${place}.`,
+        ...cause,
+      })
+  }
+}

@@ -1,0 +1,2 @@
+export { openStorage, openStorageForReading } from './open.ts'
+export type { Storage, StoredObject } from './storage.ts'

@@ -1,0 +1,64 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { asBackupError } from '@securyflex/shared/errors'
+import type { Storage, StoredObject } from './storage.ts'
+
+/** How often and how long apart a transient failure is tried again. */
+export interface RetryPolicy {
+  readonly attempts: number
+  /** Before the second attempt, in ms; doubled for each further one, with up to half as jitter. */
+  readonly firstDelay: number
+  readonly signal?: AbortSignal
+}
+
+/** `storage` with transient failures tried again, as its contract allows for every call. */
+export function withRetries(storage: Storage, policy: RetryPolicy): Storage {
+  const retried = <T>(call: () => Promise<T>) => retry(call, policy)
+  return {
+    name: storage.name,
+    shown: storage.shown,
+    put: (key, body) => retried(() => storage.put(key, body)),
+    putIfAbsent: (key, body) => retried(() => storage.putIfAbsent(key, body)),
+    get: (key) => retried(() => storage.get(key)),
+    stat: (key) => retried(() => storage.stat(key)),
+    list: (prefix) => listOnceComplete(storage, prefix, retried),
+    delete: (key) => retried(() => storage.delete(key)),
+    now: () => retried(() => storage.now()),
+  }
+}
+
+/** A listing cannot resume in the middle: what was given out already is left out of the repetition. */
+async function* listOnceComplete(
+  storage: Storage,
+  prefix: string,
+  retried: <T>(call: () => Promise<T>) => Promise<T>,
+): AsyncGenerator<StoredObject> {
+  const given = new Set<string>()
+  let entries = storage.list(prefix)[Symbol.asyncIterator]()
+  const next = async () => {
+    try {
+      return await entries.next()
+    } catch (error) {
+      entries = storage.list(prefix)[Symbol.asyncIterator]()
+      throw error
+    }
+  }
+  for (;;) {
+    const entry = await retried(next)
+    if (entry.done === true) return
+    if (given.has(entry.value.key)) continue
+    given.add(entry.value.key)
+    yield entry.value
+  }
+}
+
+async function retry<T>(call: () => Promise<T>, { attempts, firstDelay, signal }: RetryPolicy): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call()
+    } catch (error) {
+      if (asBackupError(error).class !== 'transient' || attempt >= attempts) throw error
+      const wait = firstDelay * 2 ** (attempt - 1) * (1 + Math.random() / 2)
+      await delay(wait, undefined, signal === undefined ? {} : { signal })
+    }
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * What a place that holds a repository must be able to do. Every driver keeps these promises, and
+ * `storageContract` in test/contract tries them on a real server.
+ *
+ * - Keys are relative, with `/` between parts; no part is empty, `.` or `..`.
+ * - Objects are small (a sealed segment is at most 9 MiB), so bodies are buffers.
+ * - A driver never retries; `withRetries` does, from the error's class. Every call may be repeated.
+ * - Errors are BackupErrors: STORAGE_UNREACHABLE is transient; STORAGE_REFUSED (credentials, rights,
+ *   read-only) and STORAGE_FULL are permanent. An object that is not there is no error.
+ */
+export interface Storage {
+  /** The destination's configured name. */
+  readonly name: string
+  /** Where this is, for people; never with a secret. */
+  readonly shown: string
+
+  /** Stores `body` under `key`, replacing what is there. Once it resolves, the object is durable and whole. */
+  put(key: string, body: Uint8Array): Promise<void>
+
+  /** Like {@link put} but never replaces: `false` if `key` exists, whatever it holds. */
+  putIfAbsent(key: string, body: Uint8Array): Promise<boolean>
+
+  /** The whole object; undefined if there is none. */
+  get(key: string): Promise<Buffer | undefined>
+
+  /** Size and age of an object; undefined if there is none. */
+  stat(key: string): Promise<StoredObject | undefined>
+
+  /** Every object whose key begins with `prefix`, in no promised order. Unfinished writes are not listed. */
+  list(prefix: string): AsyncIterable<StoredObject>
+
+  /** Removes an object; one that is not there is success. */
+  delete(key: string): Promise<void>
+
+  /** The place's own clock, against which {@link StoredObject.modified} is to be read. */
+  now(): Promise<Date>
+}
+
+export interface StoredObject {
+  readonly key: string
+  /** In bytes. */
+  readonly size: number
+  /** When it was last stored, by the place's own clock. */
+  readonly modified: Date
+}
