@@ -1,0 +1,5 @@
+export { openConnection, sameServer, type OpenOptions } from './connect.ts'
+export { childEnvironment, libpqEnvironment } from './environment.ts'
+export { startThrowawayServer, type ThrowawayOptions, type ThrowawayServer } from './throwaway-server.ts'
+export { startTool, type Tool, type ToolOptions } from './tool.ts'
+export { findTools, type Tools } from './tools.ts'
