@@ -65,6 +65,12 @@ export class SegmentIndex {
     return this.#slot(id).found
   }
 
+  /** The entry's place in the order of addition; undefined if it is not here. */
+  indexOf(id: Buffer): number | undefined {
+    const { slot, found } = this.#slot(id)
+    return found ? this.#table[slot] : undefined
+  }
+
   *[Symbol.iterator](): Generator<ListEntry> {
     for (let at = 0; at < this.#count; at++) yield this.#at(at)
   }

@@ -1,0 +1,2 @@
+export { findReports, type FoundReport, readReport, writeReport } from './history.ts'
+export { type Outcome, outcomes, type RunReport, runReportSchema } from './report.ts'

@@ -1,0 +1,73 @@
+import type { RedisAddress } from '@securyflex/shared/config'
+import { BackupError } from '@securyflex/shared/errors'
+import { Redis } from 'ioredis'
+
+/** How long a command line waits for Redis before it says that it is not there, in ms. */
+const connectTimeout = 3000
+
+/** Where and as whom to connect, as ioredis and BullMQ take it. */
+export type RedisTarget =
+  | { readonly path: string }
+  | {
+      readonly host: string
+      readonly port: number
+      readonly username?: string
+      readonly password?: string
+      readonly db?: number
+      readonly tls?: { readonly servername: string }
+    }
+
+/** The target of an address; `unix:///path` is a socket. */
+export function redisTarget(address: RedisAddress): RedisTarget {
+  const url = new URL(address.url.reveal())
+  if (url.protocol === 'unix:') return { path: decodeURIComponent(url.pathname) }
+  const database = url.pathname.replace(/^\//, '')
+  return {
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: url.port === '' ? 6379 : Number(url.port),
+    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
+    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+    ...(database === '' ? {} : { db: Number(database) }),
+    ...(url.protocol === 'rediss:' ? { tls: { servername: url.hostname } } : {}),
+  }
+}
+
+/**
+ * A connection that fails at once while Redis is down, for commands and requests.
+ * @throws REDIS_UNREACHABLE
+ */
+export async function connectOrFail(address: RedisAddress): Promise<Redis> {
+  const redis = new Redis({
+    ...redisTarget(address),
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    connectTimeout,
+    retryStrategy: () => null,
+  })
+  let last: unknown
+  redis.on('error', (error) => {
+    last = error
+  })
+  try {
+    await redis.connect()
+    await redis.ping()
+    return redis
+  } catch (error) {
+    redis.disconnect()
+    throw unreachable(address, last ?? error)
+  }
+}
+
+/** A connection for long-lived processes: it waits for Redis to come back. */
+export function connectPatiently(address: RedisAddress): Redis {
+  return new Redis({ ...redisTarget(address), maxRetriesPerRequest: null })
+}
+
+function unreachable(address: RedisAddress, cause: unknown): BackupError {
+  const why = cause instanceof Error ? cause.message || String(cause) : String(cause)
+  return new BackupError('REDIS_UNREACHABLE', `Redis at ${address.shown} does not answer: ${why}.`, {
+    hint: 'Start it, or the whole service with: npm start. Without REDIS_URL, npm run backup brings its own.',
+    cause,
+  })
+}

@@ -1,0 +1,16 @@
+export { cancelRun, forgetCancel, isCancelled, onCancel } from './cancel.ts'
+export { connectOrFail, connectPatiently, redisTarget, type RedisTarget } from './connection.ts'
+export { jobIds, newRunId, parseRunId, prefix, queueName, queueNames, slotRunId } from './names.ts'
+export {
+  type DumpResult,
+  parsePayload,
+  parseResult,
+  type Payloads,
+  type Results,
+  type RunOptions,
+  runOptionsSchema,
+  type Skipped,
+} from './payloads.ts'
+export { jobOptions } from './policy.ts'
+export { addChild, Queues } from './queues.ts'
+export { countOverlaps, reclaimSource, requestRun, type Requested } from './request.ts'

@@ -1,0 +1,124 @@
+import { BackupError } from '@securyflex/shared/errors'
+import { z } from 'zod'
+
+/**
+ * What travels in jobs: names and bare numbers, versioned, never a secret. Checked when a job is added and
+ * again when it is taken. `v` changes when a worker of the version before could not do the job rightly.
+ */
+const v = z.literal(1)
+const name = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/)
+const run = z.string().min(1).max(100)
+const attempt = z.string().regex(/^[0-9a-f]{8}$/)
+const batch = z.int().min(1)
+const digest = z.string().regex(/^[0-9a-f]{64}$/)
+
+export const compressionSchema = z.object({
+  algorithm: z.enum(['none', 'gzip', 'zstd']),
+  level: z.int().min(0).max(22),
+})
+const cipherSchema = z.enum(['none', 'aes-256-gcm', 'aes-256-cbc'])
+
+/** How a run is to be made; what a request leaves out is the worker's configuration. */
+export const runOptionsSchema = z.object({
+  compression: compressionSchema,
+  cipher: cipherSchema,
+  fingerprint: z.enum(['counts', 'checksums', 'off']),
+  retentionDays: z.int().min(1),
+})
+export type RunOptions = z.infer<typeof runOptionsSchema>
+
+const schedule = z.object({ v, source: name })
+const runRequest = z.object({
+  v,
+  source: name,
+  requestedBy: z.string().min(1).max(100),
+  requestedAt: z.iso.datetime(),
+  /** The time for which a schedule asked. */
+  slot: z.iso.datetime().optional(),
+  options: runOptionsSchema.partial().default({}),
+})
+const dump = z.object({ v, run, source: name, options: runOptionsSchema, destinations: z.array(name).min(1) })
+const compress = z.object({ v, run, attempt, batch, options: runOptionsSchema })
+const upload = z.object({ v, run, source: name, attempt, batch, destination: name })
+
+/** What a completed dump says; the run follows only the attempt named here. */
+const dumpResult = z.object({
+  attempt,
+  batches: z.int().min(0),
+  startedAt: z.iso.datetime(),
+  snapshotAt: z.iso.datetime(),
+  tool: z.string(),
+  server: z.object({ version: z.string(), major: z.int(), systemIdentifier: z.string().nullable() }),
+  database: z.object({ name: z.string(), encoding: z.string(), collate: z.string(), ctype: z.string() }),
+  streams: z.array(z.object({ kind: z.string(), bytes: z.int(), digest, segments: z.int() })),
+  /** Bytes of segments that some destination lacked. */
+  newBytes: z.int(),
+})
+export type DumpResult = z.infer<typeof dumpResult>
+
+const seal = z.object({
+  v,
+  run,
+  source: name,
+  destination: name,
+  requestedAt: z.iso.datetime(),
+  options: runOptionsSchema,
+  dump: dumpResult,
+})
+const atDestination = z.object({ v, run, source: name, destination: name })
+const prune = atDestination.extend({ retentionDays: z.int().min(1) })
+const notify = z.object({ v, run, source: name, channel: z.enum(['log', 'webhook']), message: z.record(z.string(), z.unknown()) })
+
+/** The payload of each step's jobs. */
+export const payloads = {
+  schedule,
+  run: runRequest,
+  dump,
+  compress,
+  encrypt: compress,
+  upload,
+  seal,
+  verify: atDestination,
+  prune,
+  notify,
+} as const
+export type Payloads = { [S in keyof typeof payloads]: z.infer<(typeof payloads)[S]> }
+
+/** What a step's job returns when it did its work; `skipped` says why when there was none left to do. */
+const skipped = z.object({ skipped: z.enum(['superseded', 'cancelled', 'done']) })
+const stored = z.object({ segments: z.int(), bytes: z.int() })
+export const results = {
+  dump: z.union([dumpResult, skipped]),
+  compress: skipped.partial(),
+  encrypt: skipped.partial(),
+  upload: z.union([stored, skipped]),
+  seal: z.union([z.object({ sealedAt: z.iso.datetime(), stored, manifest: z.string() }), skipped]),
+  verify: z.union([z.object({ opened: z.int(), listed: z.int(), bytes: z.int() }), skipped]),
+  prune: z.union([z.object({ backups: z.int(), segments: z.int(), kept: z.int(), refused: z.string().optional() }), skipped]),
+  notify: z.union([z.object({ delivered: z.literal(true) }), skipped]),
+} as const
+export type Results = { [S in keyof typeof results]: z.infer<(typeof results)[S]> }
+export type Skipped = z.infer<typeof skipped>
+
+/**
+ * `data` as the payload of `step`.
+ * @throws PAYLOAD_INVALID, saying which field is wrong
+ */
+export function parsePayload<S extends keyof Payloads>(step: S, data: unknown): Payloads[S] {
+  return parse(payloads[step], data, `a ${step} job's payload`) as Payloads[S]
+}
+
+/** `value` as the result of `step`. @throws PAYLOAD_INVALID */
+export function parseResult<S extends keyof Results>(step: S, value: unknown): Results[S] {
+  return parse(results[step], value, `a ${step} job's result`) as Results[S]
+}
+
+function parse(schema: z.ZodType, value: unknown, what: string): unknown {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  const field = issue?.path.join('.') ?? ''
+  throw new BackupError('PAYLOAD_INVALID', `This is not ${what}: ${field === '' ? '' : `${field}: `}${issue?.message ?? 'invalid'}.`, {
+    hint: 'Producer, worker and command line must be of the same version; the payloads are described in docs/queues.md.',
+  })
+}

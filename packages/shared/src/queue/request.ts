@@ -1,0 +1,46 @@
+import type { Queues } from './queues.ts'
+import type { Payloads } from './payloads.ts'
+import { prefix, queueName } from './names.ts'
+
+/** How long the record of an overlap is kept, in seconds. */
+const keepOverlaps = 30 * 24 * 60 * 60
+
+/** What became of a request. */
+export interface Requested {
+  /** The run that now stands for the request. */
+  readonly run: string
+  /** False if a run of the source was under way: that one's id is given, and the overlap is recorded with it. */
+  readonly accepted: boolean
+}
+
+/** Asks for a run; one run of a source at a time, from its request to its end. */
+export async function requestRun(queues: Queues, id: string, request: Payloads['run']): Promise<Requested> {
+  const job = await queues.add('run', id, request, { deduplication: { id: request.source } })
+  const run = job.id ?? id
+  if (run === id) return { run, accepted: true }
+  await recordOverlap(queues, run, id, request)
+  return { run, accepted: false }
+}
+
+async function recordOverlap(queues: Queues, run: string, id: string, request: Payloads['run']): Promise<void> {
+  const key = overlapsKey(run)
+  await queues.redis.hset(key, id, JSON.stringify({ requestedBy: request.requestedBy, at: request.requestedAt }))
+  await queues.redis.expire(key, keepOverlaps)
+}
+
+/** How many requests came while `run` was under way. */
+export async function countOverlaps(queues: Queues, run: string): Promise<number> {
+  return queues.redis.hlen(overlapsKey(run))
+}
+
+const overlapsKey = (run: string) => `${prefix}:overlaps:${run}`
+
+/**
+ * Takes the source's place again for a run that was retried, which BullMQ does not do itself.
+ * @returns the run that holds it: `run`, or another one that must not be disturbed
+ */
+export async function reclaimSource(queues: Queues, source: string, run: string): Promise<string> {
+  const key = `${prefix}:${queueName('run')}:de:${source}`
+  await queues.redis.set(key, run, 'NX')
+  return (await queues.redis.get(key)) ?? run
+}

@@ -1,0 +1,99 @@
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
+import type { ListEntry, SegmentIndex } from '@securyflex/shared/segments'
+import type { Storage } from '@securyflex/shared/storage'
+import { layout, segmentIdOf } from './layout.ts'
+import type { BackupReader } from './reading.ts'
+
+/** Of the segments that a run only references, verify opens one in this many each day, others each day. */
+const rotation = 30
+const day = 24 * 60 * 60 * 1000
+/** Segments opened at a time. */
+const parallel = 4
+
+/**
+ * Which segments of `index` are not at `storage` as listed there: missing, or of another size. Another size
+ * may still be an equal segment that was sealed again; only opening it tells.
+ */
+export async function findSuspects(storage: Storage, source: string, index: SegmentIndex): Promise<ListEntry[]> {
+  const seen = new Uint8Array(index.size)
+  for await (const { key, size } of storage.list(layout.segments(source))) {
+    const id = segmentIdOf(key)
+    const at = id === undefined ? undefined : index.indexOf(id)
+    if (id === undefined || at === undefined) continue
+    if (index.get(id)?.sealedLength === size) seen[at] = 1
+  }
+  return [...index].filter((_, at) => seen[at] === 0)
+}
+
+/**
+ * Makes sure that every segment of `index` is there with its size, opening those of another size.
+ * @throws the error of the first bad segment, the number of bad ones in its message
+ */
+export async function checkPresence(
+  storage: Storage,
+  reader: BackupReader,
+  index: SegmentIndex,
+  signal: AbortSignal,
+): Promise<void> {
+  const suspects = await findSuspects(storage, reader.manifest.source, index)
+  await openSegments(reader, suspects, signal)
+}
+
+/** What a check opened and saw. */
+export interface Checked {
+  /** Segments read back, decrypted, decompressed and compared with their ids. */
+  readonly opened: number
+  /** Segments only seen in the listing, with their size. */
+  readonly listed: number
+  /** Bytes read back. */
+  readonly bytes: number
+}
+
+/**
+ * Checks a stored backup: opens what is new against `predecessor`, and of the rest today's share; looks for
+ * all others in the listing. `full` reads every stream from end to end.
+ * @param predecessor what the backup before it named here; undefined opens everything
+ * @throws the error of the first bad segment, the number of bad ones in its message
+ */
+export async function checkBackup(
+  storage: Storage,
+  reader: BackupReader,
+  options: { predecessor: SegmentIndex | undefined; full: boolean; now: Date; signal: AbortSignal },
+): Promise<Checked> {
+  const index = await reader.index()
+  await checkPresence(storage, reader, index, options.signal)
+  const today = Math.floor(options.now.getTime() / day) % rotation
+  const due = [...index].filter(
+    ({ id }) => options.full || !options.predecessor?.has(id) || id.readUInt32BE(4) % rotation === today,
+  )
+  await openSegments(reader, due, options.signal)
+  if (options.full) await checkStreams(reader, options.signal)
+  const bytes = due.reduce((sum, entry) => sum + entry.sealedLength, 0)
+  return { opened: due.length, listed: index.size - due.length, bytes }
+}
+
+async function checkStreams(reader: BackupReader, signal: AbortSignal): Promise<void> {
+  for (const stream of reader.manifest.streams) {
+    for await (const _ of reader.read(stream)) signal.throwIfAborted()
+  }
+}
+
+async function openSegments(reader: BackupReader, entries: readonly ListEntry[], signal: AbortSignal): Promise<void> {
+  const problems: BackupError[] = []
+  const queue = entries.values()
+  const work = async () => {
+    for (const entry of queue) {
+      signal.throwIfAborted()
+      await reader.segment(entry).catch((error: unknown) => {
+        const known = asBackupError(error)
+        if (known.class === 'transient') throw error
+        problems.push(known)
+      })
+    }
+  }
+  await Promise.all(Array.from({ length: parallel }, work))
+  const [first] = problems
+  if (first === undefined) return
+  const more = problems.length === 1 ? '' : ` So are ${String(problems.length - 1)} more.`
+  throw new BackupError(first.code, `${first.message}${more}`, { hint: first.hint ?? '', cause: first })
+}

@@ -1,0 +1,29 @@
+/** Names of a repository's objects; docs/format.md, "Objects". */
+export const layout = {
+  repository: 'repository.json',
+  keys: 'keys/',
+  key: (keyId: string) => `keys/${keyId}.json`,
+  segments: (source: string) => `${source}/segments/`,
+  segment: (source: string, id: Buffer) => {
+    const name = id.toString('hex')
+    return `${source}/segments/${name.slice(0, 2)}/${name}`
+  },
+  backups: (source: string) => `${source}/backups/`,
+  manifest: (source: string, run: string) => `${source}/backups/${run}.json`,
+  runs: (source: string) => `${source}/runs/`,
+  report: (source: string, run: string) => `${source}/runs/${run}.json`,
+} as const
+
+/** Names that a source cannot have, because the repository uses them. */
+export const reservedNames: readonly string[] = ['keys', 'servers']
+
+/** The id in a segment's name; undefined for a name that is not a segment's. */
+export function segmentIdOf(name: string): Buffer | undefined {
+  const match = /\/segments\/([0-9a-f]{2})\/((\1)[0-9a-f]{62})$/.exec(name)
+  return match?.[2] === undefined ? undefined : Buffer.from(match[2], 'hex')
+}
+
+/** The run in a manifest's or report's name; undefined for other names. */
+export function runOf(name: string): string | undefined {
+  return /\/(?:backups|runs)\/([A-Za-z0-9_-]+\.\d{8}T\d{6}Z\.[0-9a-f]{4})\.json$/.exec(name)?.[1]
+}

@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
+import type { ListEntry, Sealer } from '@securyflex/shared/segments'
+import type { Storage } from '@securyflex/shared/storage'
+import { layout } from './layout.ts'
+
+const hour = 60 * 60 * 1000
+/** Segments that no manifest names are removed only when older than this; docs/format.md, last section. */
+export const gracePeriod = 7 * 24 * hour
+/** The longest that a run may take; longer ones fail. */
+export const longestRun = 48 * hour
+
+export function sealedFacts(sealed: Uint8Array): Pick<ListEntry, 'sealedLength' | 'sealedHash'> {
+  return { sealedLength: sealed.length, sealedHash: createHash('sha256').update(sealed).digest() }
+}
+
+/** What {@link storeSegment} did. */
+export interface StoredSegment extends ListEntry {
+  /** False if an equal object was there already. */
+  readonly fresh: boolean
+}
+
+/**
+ * Stores a sealed segment. One that is there already is as good if it is young enough not to be removed
+ * meanwhile and opens; otherwise it is replaced, which renews its age.
+ */
+export async function storeSegment(
+  storage: Storage,
+  source: string,
+  sealer: Sealer,
+  segment: { readonly id: Buffer; readonly plainLength: number; readonly sealed: Buffer },
+): Promise<StoredSegment> {
+  const { id, plainLength, sealed } = segment
+  const name = layout.segment(source, id)
+  if (!(await storage.putIfAbsent(name, sealed))) {
+    const existing = await reusable(storage, name, id, sealer)
+    if (existing !== undefined) return { id, plainLength, ...sealedFacts(existing), fresh: false }
+    await storage.put(name, sealed)
+  }
+  return { id, plainLength, ...sealedFacts(sealed), fresh: true }
+}
+
+async function reusable(storage: Storage, name: string, id: Buffer, sealer: Sealer): Promise<Buffer | undefined> {
+  const facts = await storage.stat(name)
+  const now = await storage.now()
+  if (facts === undefined || now.getTime() - facts.modified.getTime() > gracePeriod - longestRun) return undefined
+  const bytes = await storage.get(name)
+  if (bytes === undefined) return undefined
+  try {
+    await sealer.open(id, bytes)
+    return bytes
+  } catch (error) {
+    if (asBackupError(error).class === 'transient') throw error
+    return undefined
+  }
+}
+
+/**
+ * The plain bytes of a stored segment, every check passed.
+ * @throws SEGMENT_MISSING, SEGMENT_TRUNCATED, SEGMENT_TAMPERED (also for a swapped one), SEGMENT_FOREIGN
+ */
+export async function readSegment(
+  storage: Storage,
+  source: string,
+  sealer: Sealer,
+  entry: ListEntry,
+): Promise<Buffer> {
+  const name = layout.segment(source, entry.id)
+  const sealed = await storage.get(name)
+  if (sealed === undefined) {
+    throw new BackupError('SEGMENT_MISSING', `Segment ${name} is missing from ${storage.shown}.`, { hint: otherBackup })
+  }
+  try {
+    return await sealer.open(entry.id, sealed)
+  } catch (error) {
+    throw inPlace(error, name, sealed, entry)
+  }
+}
+
+const otherBackup = 'Use another backup or another destination; the next run stores what is bad again.'
+
+/** The error for a segment that does not open, with what the list knew of it. */
+function inPlace(error: unknown, name: string, sealed: Buffer, entry: ListEntry): unknown {
+  const known = asBackupError(error)
+  if (known.code !== 'SEGMENT_TAMPERED' && known.code !== 'SEGMENT_TRUNCATED') return error
+  const shortened = sealed.length < entry.sealedLength
+  return shortened
+    ? new BackupError(
+        'SEGMENT_TRUNCATED',
+        `Segment ${name} is cut off: ${String(sealed.length)} of ${String(entry.sealedLength)} bytes are there.`,
+        { hint: otherBackup, cause: error },
+      )
+    : new BackupError(known.code, `${known.message} It is ${name}.`, { hint: otherBackup, cause: error })
+}
