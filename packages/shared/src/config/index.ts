@@ -19,3 +19,7 @@ export type {
 } from './config.ts'
 export type { Connection, Host, ParsedConnection, Ssl, SslMode } from './connection/connection.ts'
 export { type Step, steps } from './steps.ts'
+export { libpqVariables } from './connection/parameters.ts'
+export { parseConnection } from './connection/parse.ts'
+export { loadConfig, type LoadOptions, type Need } from './load.ts'
+export { requireSource } from './source.ts'

@@ -1,0 +1,68 @@
+import { readFileSync, statSync } from 'node:fs'
+import { systemCode } from '@securyflex/shared/errors'
+
+/** Who asks: what the first four fields of a line must match. */
+export interface Login {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly user: string
+}
+
+/** The lines of a password file that may be used, and what is said of a file that may not. */
+export interface PasswordFile {
+  readonly lines: readonly string[]
+  readonly notices: readonly string[]
+}
+
+/**
+ * Reads a password file under libpq's rules: a missing one is no error, and one that others can read
+ * is ignored (https://www.postgresql.org/docs/current/libpq-pgpass.html).
+ */
+export function readPasswordFile(path: string): PasswordFile {
+  const unusable = (why: string) => ({
+    lines: [],
+    notices: [`The password file ${path} is ignored: ${why}.`],
+  })
+  try {
+    const facts = statSync(path)
+    if (!facts.isFile()) return unusable('it is not a plain file')
+    if (process.platform !== 'win32' && (facts.mode & 0o077) !== 0) {
+      return unusable(`others may read it; type chmod 600 ${path}`)
+    }
+    return { lines: readFileSync(path, 'utf8').split('\n'), notices: [] }
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return { lines: [], notices: [] }
+    return unusable(`it cannot be read (${systemCode(error) ?? String(error)})`)
+  }
+}
+
+/** The password of the first line whose `host:port:database:user` matches; `*` matches all. */
+export function passwordFor(login: Login, lines: readonly string[]): string | undefined {
+  const wanted = [login.host, String(login.port), login.database, login.user]
+  for (const line of lines) {
+    if (line.startsWith('#')) continue
+    const fields = splitFields(line.replace(/\r+$/, ''))
+    if (fields.length < 5) continue
+    const matches = wanted.every(
+      (value, index) => fields[index] === '*' || unescape(fields[index] ?? '') === value,
+    )
+    const password = unescape(fields[4] ?? '')
+    if (matches) return password === '' ? undefined : password
+  }
+  return undefined
+}
+
+/** Cut at colons that no backslash precedes. */
+function splitFields(line: string): string[] {
+  const fields = ['']
+  for (const piece of line.match(/\\.|[\s\S]/g) ?? []) {
+    if (piece === ':') fields.push('')
+    else fields.push(`${fields.pop() ?? ''}${piece}`)
+  }
+  return fields
+}
+
+function unescape(field: string): string {
+  return field.replaceAll(/\\(.)/g, '$1')
+}

@@ -1,0 +1,96 @@
+import { isIPv4 } from 'node:net'
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { nearest } from './nearest.ts'
+import { Wrong } from './wrong.ts'
+
+const truths: Readonly<Record<string, boolean>> = {
+  true: true,
+  1: true,
+  yes: true,
+  false: false,
+  0: false,
+  no: false,
+}
+
+/** `true`, `1`, `yes` or `false`, `0`, `no`, in any case. */
+export function boolean(text: string): boolean {
+  const value = truths[text.toLowerCase()]
+  if (value === undefined) throw new Wrong(`“${text}” is neither true nor false`)
+  return value
+}
+
+/** A whole number, both ends included. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  const schema = z
+    .stringFormat('whole', /^\d{1,15}$/)
+    .transform(Number)
+    .pipe(z.number().min(least).max(most))
+  return (text) => {
+    const value = schema.safeParse(text)
+    if (!value.success) throw new Wrong(`“${text}” is not a whole number from ${least} to ${most}`)
+    return value.data
+  }
+}
+
+/** One of a few words, in any case. */
+export function oneOf<const Word extends string>(...words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const word = words.find((known) => known === text.toLowerCase())
+    if (word !== undefined) return word
+    throw new Wrong(`“${text}” is none of ${words.join(', ')}; the nearest is ${nearest(text, words)}`)
+  }
+}
+
+/** A name that can stand in file names and job ids: letters, digits, `-` and `_`. */
+export function name(text: string): string {
+  if (/^[A-Za-z0-9_-]{1,64}$/.test(text)) return text
+  throw new Wrong(`“${text}” is not a name of 1 to 64 letters, digits, “-” and “_”`)
+}
+
+/** An absolute path; a relative one starts at the working directory. */
+export function path(text: string, directory: string): string {
+  if (text.includes('\0')) throw new Wrong('the path contains a zero byte')
+  return resolve(directory, text)
+}
+
+const units: Readonly<Record<string, number>> = {
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+}
+
+/** Bytes: `1073741824`, `512MB`, `1.5 GiB`. */
+export function size(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text)
+  const unit = match?.[2] === '' ? 1 : units[match?.[2]?.toLowerCase() ?? '']
+  const bytes = Math.floor(Number(match?.[1]) * (unit ?? NaN))
+  if (Number.isSafeInteger(bytes)) return bytes
+  throw new Wrong(
+    `“${text}” is not a size in bytes, or with one of the units KB, MB, GB, TB, KiB, MiB, GiB, TiB`,
+  )
+}
+
+/** A name or an address to listen at. */
+export function host(text: string): string {
+  if (/^[A-Za-z0-9.:_-]+$/.test(text)) return text
+  throw new Wrong(`“${text}” is not a host name or address`)
+}
+
+/** Whether only this machine can reach it. */
+export function isLoopback(listening: string): boolean {
+  return (
+    listening === 'localhost' || listening === '::1' || (isIPv4(listening) && listening.startsWith('127.'))
+  )
+}
+
+/** Any text. */
+export function text(value: string): string {
+  return value
+}

@@ -1,0 +1,308 @@
+import { Secret } from '@securyflex/shared/errors'
+import { redisAddress, webhookAddress } from './addresses.ts'
+import { key, keys } from './key-strength.ts'
+import { boolean, host, name, oneOf, path, size, text, wholeNumber } from './parsers.ts'
+import { type Step, steps } from './steps.ts'
+import { cron, timeZone } from './time.ts'
+import { variable } from './variable.ts'
+
+const secret = (value: string) => new Secret(value)
+
+/** The one table of all variables; the loader and docs/configuration.md follow from it. */
+export const variables = {
+  DATABASE_URL: variable({
+    section: 'Database',
+    about:
+      'The database to back up, as a PostgreSQL connection string: a URI or `host=… dbname=…`. What it leaves open is taken from a service file, the `PG…` variables and the password file, as `psql` does.',
+    fallback: undefined,
+    shownDefault: 'none',
+    example: 'postgresql://backup@db.example.com:5432/shop',
+    secret: true,
+    parse: secret,
+  }),
+  BACKUP_SOURCE: variable({
+    section: 'Database',
+    about: 'The name under which the database’s backups are kept: letters, digits, `-` and `_`.',
+    fallback: undefined,
+    shownDefault: 'the database’s name',
+    example: 'shop',
+    parse: name,
+  }),
+  BACKUP_PG_BIN_DIR: variable({
+    section: 'Database',
+    about:
+      'The directory of `pg_dump` and its kin. Without it the ones of the server’s own version are looked for.',
+    fallback: undefined,
+    shownDefault: 'found by itself',
+    example: '/usr/lib/postgresql/17/bin',
+    parse: path,
+  }),
+  BACKUP_FINGERPRINT: variable({
+    section: 'Database',
+    about:
+      'What is recorded of the database for the comparison after a restore: `counts` of rows, `checksums` of all rows too (reads every table once more), or `off`.',
+    fallback: 'counts',
+    shownDefault: 'counts',
+    example: 'checksums',
+    parse: oneOf('counts', 'checksums', 'off'),
+  }),
+  REDIS_URL: variable({
+    section: 'Redis',
+    about: 'Where the queues live: `redis://`, `rediss://` (TLS) or `unix://` and the path of a socket.',
+    fallback: undefined,
+    shownDefault: 'a Redis is started for the purpose',
+    example: 'redis://127.0.0.1:6379/0',
+    secret: true,
+    parse: redisAddress,
+  }),
+  BACKUP_DIR: variable({
+    section: 'Where backups are kept',
+    about: 'The directory of the backups, the run reports and the logs.',
+    fallback: undefined,
+    shownDefault: './backups',
+    example: '/srv/backups',
+    parse: path,
+  }),
+  BACKUP_INSTALLATION: variable({
+    section: 'Where backups are kept',
+    about: 'The name of this installation; a repository of another one is never pruned.',
+    fallback: undefined,
+    shownDefault: 'the id of the key',
+    example: 'amsterdam-1',
+    parse: name,
+  }),
+  BACKUP_SPOOL_DIR: variable({
+    section: 'Where backups are kept',
+    about: 'Where batches wait between the steps; a local disk that all workers share.',
+    fallback: undefined,
+    shownDefault: '`spool` in `BACKUP_DIR`',
+    example: '/var/tmp/securyflex-spool',
+    parse: path,
+  }),
+  BACKUP_SPOOL_LIMIT: variable({
+    section: 'Where backups are kept',
+    about:
+      'The most that the spool may hold: bytes, or a number with `MB`, `GB`, `MiB`, `GiB`. Each concurrent dump needs 492 MiB.',
+    fallback: 2 ** 30,
+    shownDefault: '1GiB',
+    example: '1GiB',
+    parse: size,
+  }),
+  BACKUP_STALL_MINUTES: variable({
+    section: 'Where backups are kept',
+    about: 'Minutes without progress after which a destination is left out of a run.',
+    fallback: 15,
+    shownDefault: '15',
+    example: '15',
+    parse: wholeNumber(1, 1440),
+  }),
+  BACKUP_LOG_LEVEL: variable({
+    section: 'Where backups are kept',
+    about:
+      'How much is logged: `error`, `warn`, `info` or `debug`. Logs are also kept in `logs` in `BACKUP_DIR`.',
+    fallback: 'info',
+    shownDefault: 'info',
+    example: 'debug',
+    parse: oneOf('error', 'warn', 'info', 'debug'),
+  }),
+  BACKUP_COMPRESSION: variable({
+    section: 'Compression',
+    about: 'Whether backups are compressed.',
+    fallback: true,
+    shownDefault: 'true',
+    example: 'true',
+    parse: boolean,
+  }),
+  BACKUP_COMPRESSION_ALGORITHM: variable({
+    section: 'Compression',
+    about: '`zstd` or `gzip`.',
+    fallback: 'zstd',
+    shownDefault: 'zstd',
+    example: 'zstd',
+    parse: oneOf('zstd', 'gzip'),
+  }),
+  BACKUP_COMPRESSION_LEVEL: variable({
+    section: 'Compression',
+    about: 'From 1 (fast) to 19 (small) for zstd, to 9 for gzip.',
+    fallback: undefined,
+    shownDefault: '3 for zstd, 6 for gzip',
+    example: '3',
+    parse: wholeNumber(1, 19),
+  }),
+  BACKUP_ENCRYPTION: variable({
+    section: 'Encryption',
+    about: 'Whether backups are encrypted; needs `BACKUP_ENCRYPTION_KEY`.',
+    fallback: undefined,
+    shownDefault: 'false',
+    example: 'true',
+    parse: boolean,
+  }),
+  BACKUP_ENCRYPTION_KEY: variable({
+    section: 'Encryption',
+    about:
+      '64 hex digits, 32 bytes in base64, or a passphrase of at least 16 characters. Make one with `npx --no securyflex-backup key generate`, and keep a copy away from the backups: without it nothing can be restored.',
+    fallback: undefined,
+    shownDefault: 'none',
+    example: '"a passphrase of your own, long and odd"',
+    secret: true,
+    parse: key,
+  }),
+  BACKUP_ENCRYPTION_KEY_PREVIOUS: variable({
+    section: 'Encryption',
+    about:
+      'Earlier keys, for reading older backups: separated by commas, or one on each line (then commas may be part of a passphrase).',
+    fallback: [],
+    shownDefault: 'none',
+    example: '"the passphrase of last year, just as odd"',
+    secret: true,
+    parse: keys,
+  }),
+  BACKUP_ENCRYPTION_ALGORITHM: variable({
+    section: 'Encryption',
+    about: '`aes-256-gcm` or `aes-256-cbc` (with HMAC-SHA256).',
+    fallback: 'aes-256-gcm',
+    shownDefault: 'aes-256-gcm',
+    example: 'aes-256-gcm',
+    parse: oneOf('aes-256-gcm', 'aes-256-cbc'),
+  }),
+  BACKUP_SCHEDULE_ENABLED: variable({
+    section: 'Schedule and retention',
+    about: 'Whether the producer asks for backups by the clock.',
+    fallback: true,
+    shownDefault: 'true',
+    example: 'true',
+    parse: boolean,
+  }),
+  BACKUP_CRON: variable({
+    section: 'Schedule and retention',
+    about:
+      'When: five fields (minute, hour, day of the month, month, day of the week), or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.',
+    fallback: '0 2 * * *',
+    shownDefault: '0 2 * * *',
+    example: '"0 2 * * *"',
+    parse: cron,
+  }),
+  BACKUP_TIMEZONE: variable({
+    section: 'Schedule and retention',
+    about: 'The IANA time zone in which `BACKUP_CRON` is meant.',
+    fallback: 'Europe/Amsterdam',
+    shownDefault: 'Europe/Amsterdam',
+    example: 'Europe/Amsterdam',
+    parse: timeZone,
+  }),
+  BACKUP_RETENTION_DAYS: variable({
+    section: 'Schedule and retention',
+    about: 'Days for which a backup is kept. The newest good backup is always kept.',
+    fallback: 30,
+    shownDefault: '30',
+    example: '30',
+    parse: wholeNumber(1, 36_500),
+  }),
+  BACKUP_WEBHOOK_URL: variable({
+    section: 'Announcements',
+    about: 'Where the outcome of each run is posted as JSON; see [webhook.md](webhook.md).',
+    fallback: undefined,
+    shownDefault: 'none',
+    example: 'https://hooks.example.com/backups',
+    secret: true,
+    parse: webhookAddress,
+  }),
+  BACKUP_WEBHOOK_SECRET: variable({
+    section: 'Announcements',
+    about: 'Signs each posted message, so that the receiver can tell that it is genuine.',
+    fallback: undefined,
+    shownDefault: 'none: not signed',
+    example: '"a long random text"',
+    secret: true,
+    parse: secret,
+  }),
+  DASHBOARD_HOST: variable({
+    section: 'Dashboard',
+    about:
+      'Where the dashboard listens. Anything but this machine itself needs `DASHBOARD_USER` and `DASHBOARD_PASSWORD`.',
+    fallback: '127.0.0.1',
+    shownDefault: '127.0.0.1',
+    example: '127.0.0.1',
+    parse: host,
+  }),
+  DASHBOARD_PORT: variable({
+    section: 'Dashboard',
+    about: 'Its port; 0 takes any free one.',
+    fallback: 3000,
+    shownDefault: '3000',
+    example: '3000',
+    parse: wholeNumber(0, 65_535),
+  }),
+  DASHBOARD_USER: variable({
+    section: 'Dashboard',
+    about: 'The user name that the dashboard asks for.',
+    fallback: undefined,
+    shownDefault: 'none',
+    example: 'admin',
+    parse: text,
+  }),
+  DASHBOARD_PASSWORD: variable({
+    section: 'Dashboard',
+    about: 'The password that the dashboard asks for.',
+    fallback: undefined,
+    shownDefault: 'none',
+    example: '"a long random text"',
+    secret: true,
+    parse: secret,
+  }),
+  WORKER_LOCK_DURATION: variable({
+    section: 'Workers',
+    about: 'Milliseconds after which the job of a worker that has gone silent may be taken over.',
+    fallback: 60_000,
+    shownDefault: '60000',
+    example: '60000',
+    parse: wholeNumber(1000, 3_600_000),
+  }),
+  WORKER_STALLED_INTERVAL: variable({
+    section: 'Workers',
+    about: 'Milliseconds between two looks for such jobs.',
+    fallback: 15_000,
+    shownDefault: '15000',
+    example: '15000',
+    parse: wholeNumber(1000, 3_600_000),
+  }),
+  ...concurrencyVariables(),
+}
+
+/** The name of a variable of the table. */
+export type VariableName = keyof typeof variables
+
+/** `WORKER_CONCURRENCY_DUMP` for `dump`. */
+export function concurrencyVariable<const One extends Step>(step: One) {
+  return `WORKER_CONCURRENCY_${step.toUpperCase() as Uppercase<One>}` as const
+}
+
+function concurrencyVariables() {
+  const usual: Record<Step, number> = {
+    schedule: 1,
+    run: 4,
+    dump: 1,
+    compress: 2,
+    encrypt: 2,
+    upload: 4,
+    seal: 2,
+    verify: 1,
+    prune: 1,
+    notify: 2,
+  }
+  const entries = steps.map((step) => {
+    const facts = variable({
+      section: 'Workers',
+      about: `How many ${step} jobs one worker does at a time.`,
+      fallback: usual[step],
+      shownDefault: String(usual[step]),
+      example: String(usual[step]),
+      parse: wholeNumber(1, 64),
+    })
+    return [concurrencyVariable(step), facts] as const
+  })
+  return Object.fromEntries(entries) as Record<
+    `WORKER_CONCURRENCY_${Uppercase<Step>}`,
+    (typeof entries)[number][1]
+  >
+}
