@@ -1,5 +1,20 @@
 export { openConnection, sameServer, type OpenOptions } from './connect.ts'
+export { createDatabase, dropDatabase, type NewDatabase } from './database.ts'
+export { dumpArchive, dumpGlobals, type GlobalsTool, looksLikeArchive } from './dump.ts'
 export { childEnvironment, libpqEnvironment } from './environment.ts'
+export { type Comparison, compareFingerprints } from './fingerprint/compare.ts'
+export {
+  type DatabaseShape,
+  type Fingerprint,
+  parseFingerprint,
+  type RecordedLevel,
+} from './fingerprint/fingerprint.ts'
+export { takeFingerprint } from './fingerprint/take.ts'
+export { refusePooler } from './pooler.ts'
+export { refuseUnreadable } from './readable.ts'
+export { restoreArchive, restoreIntoNewDatabase, type RestoreOptions } from './restore.ts'
+export { mayCreateDatabase, serverFacts, type ServerFacts } from './server-facts.ts'
+export { holdSnapshot, type Snapshot } from './snapshot.ts'
 export { startThrowawayServer, type ThrowawayOptions, type ThrowawayServer } from './throwaway-server.ts'
 export { startTool, type Tool, type ToolOptions } from './tool.ts'
 export { findTools, type Tools } from './tools.ts'

@@ -1,0 +1,69 @@
+import pg from 'pg'
+import { allRows, oneRow } from '../rows.ts'
+import { checksumOf } from './checksum.ts'
+import type { RecordedLevel, TableFingerprint } from './fingerprint.ts'
+import { explainReading } from './reading-error.ts'
+
+const { escapeIdentifier } = pg
+
+interface Table {
+  readonly schema: string
+  readonly name: string
+  /** In the order of their names, because the physical order can change in a restore (inheritance). */
+  readonly columns: readonly string[]
+  readonly readable: boolean
+}
+
+/** Every plain table and every leaf of a partitioned one, counted and, if asked, summed up. */
+export async function tables(
+  client: pg.Client,
+  level: RecordedLevel,
+  version: number,
+): Promise<TableFingerprint[]> {
+  const found: TableFingerprint[] = []
+  for (const table of await listTables(client, version)) found.push(await readTable(client, table, level))
+  return found
+}
+
+/**
+ * Tables whose rows a dump holds: not temporary, not an extension's own. Unlogged ones cannot be read on a
+ * standby, and are empty in a dump from there. Virtual generated columns (18) follow from the others.
+ */
+async function listTables(client: pg.Client, version: number): Promise<readonly Table[]> {
+  const virtual = version >= 180_000 ? `AND a.attgenerated <> 'v'` : ''
+  return await allRows<Table>(
+    client,
+    `SELECT n.nspname AS schema, c.relname AS name,
+            NOT (pg_is_in_recovery() AND c.relpersistence = 'u') AS readable,
+            ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+                   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ${virtual}
+                   ORDER BY a.attname COLLATE "C") AS columns
+       FROM pg_catalog.pg_class c
+       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                         WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+      ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`,
+  )
+}
+
+async function readTable(
+  client: pg.Client,
+  { schema, name, columns, readable }: Table,
+  level: RecordedLevel,
+): Promise<TableFingerprint> {
+  if (!readable) return { schema, name, rows: null }
+  const from = `ONLY ${escapeIdentifier(schema)}.${escapeIdentifier(name)}`
+  try {
+    if (level === 'counts') {
+      const { rows } = await oneRow<{ rows: string }>(client, `SELECT count(*) AS rows FROM ${from}`)
+      return { schema, name, rows: Number(rows) }
+    }
+    const row = `ROW(${columns.map((column) => `t.${escapeIdentifier(column)}`).join(', ')})::text`
+    const { rows, checksum } = await checksumOf(client, `SELECT ${row} AS content FROM ${from} AS t`)
+    return { schema, name, rows: rows, checksum }
+  } catch (error) {
+    throw explainReading(error, `table ${schema}.${name}`)
+  }
+}

@@ -1,0 +1,109 @@
+import type { FingerprintLevel } from '@securyflex/shared/config'
+import pg from 'pg'
+import { allRows, oneRow } from '../rows.ts'
+import { databaseShape } from './database.ts'
+import type { Fingerprint, RecordedLevel } from './fingerprint.ts'
+import { largeObjects } from './large-objects.ts'
+import { sequences } from './sequences.ts'
+import { tables } from './tables.ts'
+
+/**
+ * Records what the database of `client` holds: inside the transaction that is open there (a snapshot's), or
+ * in a read-only one of its own. Sequences are read first, because they belong to no snapshot: take the
+ * fingerprint before the dump starts, and a later value in the dump is progress, not damage.
+ *
+ * It reads every table once, with one query each. Waits for a lock end after the session's `lock_timeout`.
+ * The transaction survives a failure.
+ *
+ * @throws DATABASE_REFUSED, DATABASE_BUSY, DATABASE_UNREACHABLE, naming what was being read.
+ */
+export async function takeFingerprint(client: pg.Client, level: RecordedLevel): Promise<Fingerprint>
+export async function takeFingerprint(
+  client: pg.Client,
+  level: FingerprintLevel,
+): Promise<Fingerprint | undefined>
+export async function takeFingerprint(
+  client: pg.Client,
+  level: FingerprintLevel,
+): Promise<Fingerprint | undefined> {
+  if (level === 'off') return undefined
+  const inTransaction = client.getTransactionStatus() === 'T'
+  await client.query(
+    inTransaction ? 'SAVEPOINT fingerprint' : 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
+  )
+  try {
+    return await record(client, level)
+  } finally {
+    // Takes back the settings too. On a connection that is lost there is nothing to take back.
+    const end = inTransaction ? 'ROLLBACK TO SAVEPOINT fingerprint' : 'ROLLBACK'
+    if (client.getTransactionStatus() !== null) await client.query(end).catch(ignoreLostConnection)
+  }
+}
+
+async function record(client: pg.Client, level: RecordedLevel): Promise<Fingerprint> {
+  const found = { sequences: await sequences(client) }
+  await fixTextForms(client)
+  const facts = await oneRow<{ taken: Date; version: string; number: number; probe: string }>(
+    client,
+    `SELECT now() AS taken, current_setting('server_version') AS version,
+            current_setting('server_version_num')::int AS number,
+            hashtextextended('SecuryFlex' COLLATE "C", 1)::text AS probe`,
+  )
+  return {
+    format: 1,
+    level,
+    takenAt: facts.taken.toISOString(),
+    server: { version: facts.version, versionNumber: facts.number },
+    probe: facts.probe,
+    database: await databaseShape(client, facts.number),
+    extensions: await extensions(client),
+    tables: await tables(client, level, facts.number),
+    materializedViews: await materializedViews(client),
+    sequences: found.sequences,
+    largeObjects: await largeObjects(client, level),
+  }
+}
+
+/**
+ * The text form of a value must not depend on the session: dates, intervals, floats, bytea, money and the
+ * names of tables in `regclass` values do.
+ */
+async function fixTextForms(client: pg.Client): Promise<void> {
+  const settings = {
+    DateStyle: 'ISO, YMD',
+    IntervalStyle: 'postgres',
+    TimeZone: 'UTC',
+    extra_float_digits: '3',
+    bytea_output: 'hex',
+    xmloption: 'content',
+    lc_monetary: 'C',
+    quote_all_identifiers: 'off',
+    search_path: 'pg_catalog',
+    row_security: 'off',
+  }
+  for (const [name, value] of Object.entries(settings)) {
+    await client.query('SELECT set_config($1, $2, true)', [name, value])
+  }
+}
+
+async function extensions(client: pg.Client): Promise<Record<string, string>> {
+  const rows = await allRows<{ name: string; version: string }>(
+    client,
+    'SELECT extname AS name, extversion AS version FROM pg_catalog.pg_extension ORDER BY extname COLLATE "C"',
+  )
+  return Object.fromEntries(rows.map(({ name, version }) => [name, version]))
+}
+
+/** Their rows are not part of a dump: a restore refills them, so that only this can be compared. */
+async function materializedViews(client: pg.Client): Promise<Fingerprint['materializedViews']> {
+  const rows = await allRows<Fingerprint['materializedViews'][number]>(
+    client,
+    `SELECT schemaname AS schema, matviewname AS name, ispopulated AS populated
+       FROM pg_catalog.pg_matviews ORDER BY schemaname COLLATE "C", matviewname COLLATE "C"`,
+  )
+  return [...rows]
+}
+
+function ignoreLostConnection(error: unknown): void {
+  if (error instanceof pg.DatabaseError) throw error
+}

@@ -1,0 +1,143 @@
+import { BackupError } from '@securyflex/shared/errors'
+import pg from 'pg'
+import { oneRow } from './rows.ts'
+import { versionNumber } from './server-facts.ts'
+
+/** A moment of the database that stays readable while this is held. */
+export interface Snapshot {
+  /** For `pg_dump --snapshot` and `SET TRANSACTION SNAPSHOT`. */
+  readonly id: string
+  /** Inside the snapshot's transaction; a failed query ends the transaction, and the snapshot with it. */
+  readonly client: pg.Client
+  /** By the server's clock. */
+  readonly takenAt: Date
+  /** Rejects with SNAPSHOT_LOST when the connection ends before `release`; never resolves. */
+  readonly lost: Promise<never>
+  /** Aborts when `lost` rejects, with the same error as its reason. */
+  readonly lostSignal: AbortSignal
+  /** Asks the server. A dump counts only if this resolves after it has ended. @throws SNAPSHOT_LOST */
+  confirm(): Promise<void>
+  /** Ends the transaction; the connection stays open. Does nothing when it is lost or released already. */
+  release(): Promise<void>
+}
+
+/**
+ * What a session that waits for hours needs, where the server knows it: no timeout may end it, it never
+ * waits long for a lock, and the server notices within seconds that this process is gone.
+ */
+const sessionSettings: readonly (readonly [string, string])[] = [
+  ['statement_timeout', '0'],
+  ['idle_in_transaction_session_timeout', '0'],
+  ['transaction_timeout', '0'],
+  ['lock_timeout', '10s'],
+  ['tcp_keepalives_idle', '60'],
+  ['client_connection_check_interval', '10s'],
+]
+
+/**
+ * Takes the advisory lock `lockName` of this database for the length of the transaction and exports its
+ * snapshot (REPEATABLE READ, READ ONLY; works on a standby too). `client` must be unused until now.
+ *
+ * @throws DATABASE_BUSY when another session holds the lock.
+ */
+export async function holdSnapshot(client: pg.Client, lockName: string): Promise<Snapshot> {
+  for (const [name, value] of sessionSettings) await setWhereKnown(client, name, value)
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  try {
+    await lock(client, lockName)
+    const { id, taken } = await oneRow<{ id: string; taken: Date }>(
+      client,
+      'SELECT pg_export_snapshot() AS id, now() AS taken',
+    )
+    return { id, client, takenAt: taken, ...watch(client) }
+  } catch (error) {
+    await client.query('ROLLBACK')
+    throw error
+  }
+}
+
+async function setWhereKnown(client: pg.Client, name: string, value: string): Promise<void> {
+  try {
+    await client.query('SELECT set_config(name, $2, false) FROM pg_catalog.pg_settings WHERE name = $1', [
+      name,
+      value,
+    ])
+  } catch (error) {
+    // Known, but not supported on the server's operating system (client_connection_check_interval on Windows).
+    if (!(error instanceof pg.DatabaseError && error.code === '22023')) throw error
+  }
+}
+
+async function lock(client: pg.Client, name: string): Promise<void> {
+  // hashtextextended came with version 11.
+  const key = (await versionNumber(client)) >= 110_000 ? 'hashtextextended($1, 0)' : 'hashtext($1)::bigint'
+  const { locked } = await oneRow<{ locked: boolean }>(
+    client,
+    `SELECT pg_try_advisory_xact_lock(${key}) AS locked`,
+    [name],
+  )
+  if (locked) return
+  throw new BackupError(
+    'DATABASE_BUSY',
+    `Another backup of database "${client.database ?? ''}" is running ("${name}").`,
+    {
+      hint: `Wait for it; SELECT pid, application_name, state FROM pg_stat_activity WHERE datname = current_database(); shows who it is.`,
+    },
+  )
+}
+
+type Watch = Pick<Snapshot, 'lost' | 'lostSignal' | 'confirm' | 'release'>
+
+function watch(client: pg.Client): Watch {
+  const controller = new AbortController()
+  let released = false
+  let fail: (error: BackupError) => void = () => undefined
+  const lost = new Promise<never>((_, reject) => {
+    fail = reject
+  })
+  // Held against by whoever races it; until then it must not count as unhandled.
+  lost.catch(() => undefined)
+  const lose = (cause?: unknown) => {
+    if (released || controller.signal.aborted) return
+    const error = snapshotLost(cause)
+    controller.abort(error)
+    fail(error)
+  }
+  client.once('error', lose)
+  client.once('end', lose)
+  const forget = () => {
+    client.off('error', lose)
+    client.off('end', lose)
+  }
+
+  return {
+    lost,
+    lostSignal: controller.signal,
+    async confirm() {
+      controller.signal.throwIfAborted()
+      try {
+        await client.query('SELECT 1')
+      } catch (error) {
+        lose(error)
+        throw snapshotLost(error)
+      }
+    },
+    async release() {
+      if (released || controller.signal.aborted) return
+      released = true
+      forget()
+      await client.query('ROLLBACK').catch((error: unknown) => {
+        // The transaction has ended either way; that it was lost is told by `confirm`.
+        if (error instanceof pg.DatabaseError) throw error
+      })
+    },
+  }
+}
+
+function snapshotLost(cause: unknown): BackupError {
+  const why = cause instanceof Error ? ` (${cause.message})` : ''
+  return new BackupError('SNAPSHOT_LOST', `The connection that holds the snapshot ended${why}.`, {
+    hint: "Look into the server's log for a restart, a failover or an administrator who ended it; the next attempt takes a new snapshot.",
+    cause,
+  })
+}
