@@ -18,7 +18,9 @@ const processors = 'arm64 arm x64 ia32 ppc64 s390x riscv64 loong64 wasm32 mips64
 const file = resolve(root, 'package-lock.json')
 const lock = JSON.parse(readFileSync(file, 'utf8'))
 const added = Object.entries(/** @type {Record<string, Entry>} */ (lock.packages)).flatMap(([path, entry]) =>
-  Object.entries(entry.optionalDependencies ?? {}).flatMap(([name, range]) => complete(path, entry, name, range)),
+  Object.entries(entry.optionalDependencies ?? {}).flatMap(([name, range]) =>
+    complete(path, entry, name, range),
+  ),
 )
 lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => a.localeCompare(b, 'en')))
 writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`)
@@ -35,8 +37,11 @@ function complete(path, parent, name, range) {
   if (places.some((place) => lock.packages[place])) return []
   const words = name.replace('windows', 'win32').split(/[/-]/)
   const os = systems.find((system) => words.includes(system))
-  const cpu = processors.find((processor) => words.some((word) => word === processor || word === `${processor}eabihf`))
-  if (!os && !cpu) throw new Error(`${name} is optional for ${path} and names no platform; is the registry complete?`)
+  const cpu = processors.find((processor) =>
+    words.some((word) => word === processor || word === `${processor}eabihf`),
+  )
+  if (!os && !cpu)
+    throw new Error(`${name} is optional for ${path} and names no platform; is the registry complete?`)
   lock.packages[`node_modules/${name}`] = {
     version: range.replace(/^[\^~]/, ''),
     ...(cpu ? { cpu: [cpu] } : {}),

@@ -62,7 +62,9 @@ export function argumentsOfNpm(args, env) {
   const given = flags.filter((flag) => env[variable(flag)] === 'true' && !args.includes(`--${flag}`))
   const typed = given.filter((flag) => !known(flag, 'true'))
   for (const flag of given.filter((flag) => !typed.includes(flag)))
-    say(`npm's configuration sets ${flag}=true; that is not taken as --${flag}. To give it, type: ${line(env, [...args, `--${flag}`])}`)
+    say(
+      `npm's configuration sets ${flag}=true; that is not taken as --${flag}. To give it, type: ${line(env, [...args, `--${flag}`])}`,
+    )
   return [...args, ...typed.map((flag) => `--${flag}`)]
 }
 
@@ -88,7 +90,9 @@ function refuseValues(args, env, known) {
     const swallowed = value !== 'true'
     const rest = swallowed ? args : args.slice(0, -1)
     const meant = swallowed ? value : (args.at(-1) ?? `<${option}>`)
-    const typed = flags.filter((flag) => env[variable(flag)] === 'true' && !known(flag, 'true')).map((flag) => `--${flag}`)
+    const typed = flags
+      .filter((flag) => env[variable(flag)] === 'true' && !known(flag, 'true'))
+      .map((flag) => `--${flag}`)
     throw new UsageError(
       `npm keeps --${option} for itself when it stands before \`--\`.`,
       `Type: ${line(env, [...rest, `--${option}`, meant, ...typed])}`,
@@ -102,7 +106,9 @@ function refuseValues(args, env, known) {
  * @param {string[]} args
  */
 function line(env, args) {
-  const quoted = args.map((arg) => (/^[\w@%+=:,./<>-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", `'\\''`)}'`))
+  const quoted = args.map((arg) =>
+    /^[\w@%+=:,./<>-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", `'\\''`)}'`,
+  )
   return `npm run ${env['npm_lifecycle_event'] ?? ''} -- ${quoted.join(' ')}`
 }
 

@@ -23,7 +23,11 @@ import { targets } from './targets.mjs'
 export async function run(name, typed) {
   try {
     const target = targets[name]
-    if (!target) throw new UsageError(`There is no target "${name}".`, `Choose one of ${Object.keys(targets).join(', ')}.`)
+    if (!target)
+      throw new UsageError(
+        `There is no target "${name}".`,
+        `Choose one of ${Object.keys(targets).join(', ')}.`,
+      )
     const args = argumentsOfNpm(typed, process.env)
     const missing = missingServers(target.needs(args, environment()), environment())
     if (nodeNeedsLibatomic()) missing.push('libatomic')

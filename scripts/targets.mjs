@@ -64,7 +64,9 @@ export const targets = {
 function needsOfCommand(command, env) {
   if (command === 'demo') return everything
   if (command === 'start' || command === 'backup') {
-    return env['REDIS_URL'] || env['REDIS_URL_FILE'] ? ['postgres-client'] : ['postgres-client', 'redis-server']
+    return env['REDIS_URL'] || env['REDIS_URL_FILE']
+      ? ['postgres-client']
+      : ['postgres-client', 'redis-server']
   }
   if (command === 'restore' || command === 'worker') return ['postgres-client']
   return []

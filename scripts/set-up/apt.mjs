@@ -26,7 +26,8 @@ try {
     forbidClusters()
   }
   await install(names)
-  for (const service of services) if (!before.includes(service) && isInstalled(service)) await disable(service)
+  for (const service of services)
+    if (!before.includes(service) && isInstalled(service)) await disable(service)
 } catch (error) {
   process.stderr.write(`${String(error instanceof Error ? error.message : error)}\n`)
   process.exitCode = 1
@@ -37,7 +38,16 @@ if (interrupted) process.exitCode = 130
 
 /** @param {string[]} wanted */
 async function install(wanted) {
-  const command = ['-y', '-qq', '-o', 'DPkg::Lock::Timeout=300', 'install', '--no-install-recommends', '--no-upgrade', ...wanted]
+  const command = [
+    '-y',
+    '-qq',
+    '-o',
+    'DPkg::Lock::Timeout=300',
+    'install',
+    '--no-install-recommends',
+    '--no-upgrade',
+    ...wanted,
+  ]
   const first = await run('apt-get', command)
   if (first.status === 0) return
   // Without lists, or with old ones that name files that are gone, a fresh list helps; nothing else does.

@@ -19,9 +19,19 @@ export async function ensureModules() {
   try {
     if (isCurrent()) return
     say('Installing npm packages (npm ci) …')
-    const status = await npm(['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--ignore-scripts'])
+    const status = await npm([
+      'ci',
+      '--include=dev',
+      '--include=optional',
+      '--no-audit',
+      '--no-fund',
+      '--ignore-scripts',
+    ])
     if (status !== 0) {
-      throw new SetUpError(`npm ci ended with status ${String(status)}.`, 'Its own message above says why; run the command again afterwards.')
+      throw new SetUpError(
+        `npm ci ended with status ${String(status)}.`,
+        'Its own message above says why; run the command again afterwards.',
+      )
     }
     writeFileSync(remembered, lockHash())
   } finally {
@@ -39,7 +49,9 @@ function isCurrent() {
 }
 
 function lockHash() {
-  return createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  return createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
 }
 
 /** npm keeps its own record of what lies in node_modules; a package it lacks may be for another platform. */
@@ -49,7 +61,9 @@ function installedMatchesLock() {
   const installed = packagesOf(record)
   const wanted = packagesOf(join(root, 'package-lock.json'))
   const changed = Object.keys(installed).some((path) => installed[path]?.version !== wanted[path]?.version)
-  const lacking = Object.entries(wanted).some(([path, entry]) => path.includes('node_modules/') && !entry.optional && !installed[path])
+  const lacking = Object.entries(wanted).some(
+    ([path, entry]) => path.includes('node_modules/') && !entry.optional && !installed[path],
+  )
   return !changed && !lacking
 }
 
@@ -104,7 +118,9 @@ function npm(args) {
     env: { ...withoutNpm(process.env), PATH: path.join(delimiter), npm_config_loglevel: 'error' },
   })
   return new Promise((resolve, reject) => {
-    child.once('error', () => reject(new SetUpError('npm was not found.', 'Install Node 20 or newer together with npm 10 or newer.')))
+    child.once('error', () =>
+      reject(new SetUpError('npm was not found.', 'Install Node 20 or newer together with npm 10 or newer.')),
+    )
     child.once('exit', (code) => resolve(code ?? 1))
   })
 }

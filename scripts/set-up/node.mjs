@@ -16,7 +16,10 @@ export function findNode() {
   const candidates = [...(existsSync(pinned) ? [pinned] : []), process.execPath, ...installed()]
   const found = candidates.find((path) => majorOf(path) >= oldest)
   if (found) return found
-  throw new SetUpError(`Node ${String(oldest)} was not found, and no package of it runs on ${process.platform} ${process.arch}.`, remedy())
+  throw new SetUpError(
+    `Node ${String(oldest)} was not found, and no package of it runs on ${process.platform} ${process.arch}.`,
+    remedy(),
+  )
 }
 
 /** A Node outside node_modules, so that npm ci does not delete the binary that it runs on. */
@@ -28,7 +31,14 @@ export function outsideNode() {
 /** The pinned binary for Linux is linked against libatomic, which small images lack. */
 export function nodeNeedsLibatomic() {
   if (process.platform !== 'linux' || majorOf(process.execPath) >= oldest) return false
-  const places = ['/lib', '/usr/lib', '/lib64', '/usr/lib64', '/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu']
+  const places = [
+    '/lib',
+    '/usr/lib',
+    '/lib64',
+    '/usr/lib64',
+    '/usr/lib/x86_64-linux-gnu',
+    '/usr/lib/aarch64-linux-gnu',
+  ]
   return !places.some((place) => existsSync(join(place, 'libatomic.so.1')))
 }
 
@@ -40,7 +50,12 @@ function pinnedNode() {
 
 function installed() {
   const brew = ['/opt/homebrew/opt', '/usr/local/opt', '/home/linuxbrew/.linuxbrew/opt']
-  return [...onPath(), ...brew.flatMap((place) => ['node', 'node@26'].map((name) => join(place, name, 'bin/node'))).filter(existsSync)]
+  return [
+    ...onPath(),
+    ...brew
+      .flatMap((place) => ['node', 'node@26'].map((name) => join(place, name, 'bin/node')))
+      .filter(existsSync),
+  ]
 }
 
 function onPath() {
@@ -62,6 +77,8 @@ function majorOf(path) {
 function remedy() {
   if (process.platform === 'darwin') return 'Type: brew install node'
   const pinned = pinnedNode()
-  const complaint = existsSync(pinned) ? spawnSync(pinned, ['--version'], { encoding: 'utf8' }).stderr.trim() : ''
+  const complaint = existsSync(pinned)
+    ? spawnSync(pinned, ['--version'], { encoding: 'utf8' }).stderr.trim()
+    : ''
   return `${complaint ? `The packaged one says: ${complaint}\n` : ''}Install Node ${String(oldest)} or newer from https://nodejs.org and put it first on the PATH.`
 }

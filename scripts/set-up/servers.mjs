@@ -41,7 +41,9 @@ export function findPostgresServer(env) {
  * @returns {string | undefined}
  */
 export function findPostgresClient(env) {
-  return env['BACKUP_PG_BIN_DIR'] || postgresDirectories(env).find((directory) => holds(directory, clientPrograms))
+  return (
+    env['BACKUP_PG_BIN_DIR'] || postgresDirectories(env).find((directory) => holds(directory, clientPrograms))
+  )
 }
 
 /**

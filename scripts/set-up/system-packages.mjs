@@ -6,8 +6,20 @@ import { SetUpError, say } from './say.mjs'
 
 /** @type {Record<string, { said: string, apt: string, brew?: string, dnf: string, pacman: string }>} */
 const packages = {
-  'postgres-server': { said: 'PostgreSQL server', apt: 'postgresql', brew: 'postgresql@17', dnf: 'postgresql-server', pacman: 'postgresql' },
-  'postgres-client': { said: 'PostgreSQL client tools', apt: 'postgresql-client', brew: 'postgresql@17', dnf: 'postgresql', pacman: 'postgresql' },
+  'postgres-server': {
+    said: 'PostgreSQL server',
+    apt: 'postgresql',
+    brew: 'postgresql@17',
+    dnf: 'postgresql-server',
+    pacman: 'postgresql',
+  },
+  'postgres-client': {
+    said: 'PostgreSQL client tools',
+    apt: 'postgresql-client',
+    brew: 'postgresql@17',
+    dnf: 'postgresql',
+    pacman: 'postgresql',
+  },
   'redis-server': { said: 'redis-server', apt: 'redis-server', brew: 'redis', dnf: 'redis', pacman: 'redis' },
   libatomic: { said: 'libatomic', apt: 'libatomic1', dnf: 'libatomic', pacman: 'gcc-libs' },
 }
@@ -20,15 +32,25 @@ const packages = {
  */
 export async function installSystemPackages(missing, stillMissing) {
   const manager = packageManager()
-  const names = [...new Set(missing.map((need) => packages[need]?.[manager ?? 'apt']).filter((name) => name !== undefined))]
+  const names = [
+    ...new Set(
+      missing.map((need) => packages[need]?.[manager ?? 'apt']).filter((name) => name !== undefined),
+    ),
+  ]
   const what = `Missing on this machine: ${missing.map((need) => packages[need]?.said).join(', ')}.`
   const command = manager === 'apt' ? aptCommand(names) : manager === 'brew' ? brewCommand(names) : undefined
   if (!command) throw new SetUpError(what, toType(manager, names))
-  say(`Installing with ${manager === 'apt' ? 'apt-get' : 'brew'}: ${names.join(', ')} (no service is started) …`)
+  say(
+    `Installing with ${manager === 'apt' ? 'apt-get' : 'brew'}: ${names.join(', ')} (no service is started) …`,
+  )
   const status = await runToItsEnd(command)
   if (status !== 0) throw new SetUpError('The installation failed, see above.', toType(manager, names))
   const left = stillMissing()
-  if (left.length > 0) throw new SetUpError(`Installed, but not found: ${left.join(', ')}.`, 'Put their directory on the PATH, or name PostgreSQL\'s in BACKUP_PG_BIN_DIR.')
+  if (left.length > 0)
+    throw new SetUpError(
+      `Installed, but not found: ${left.join(', ')}.`,
+      "Put their directory on the PATH, or name PostgreSQL's in BACKUP_PG_BIN_DIR.",
+    )
 }
 
 /** @returns {'apt' | 'brew' | 'dnf' | 'pacman' | undefined} */
@@ -54,7 +76,17 @@ function aptCommand(names) {
 /** @param {string[]} names */
 function brewCommand(names) {
   const brew = ['/opt/homebrew/bin/brew', '/usr/local/bin/brew'].find((path) => existsSync(path))
-  return brew && ['env', 'HOMEBREW_NO_AUTO_UPDATE=1', 'HOMEBREW_NO_INSTALL_UPGRADE=1', brew, 'install', '--quiet', ...names]
+  return (
+    brew && [
+      'env',
+      'HOMEBREW_NO_AUTO_UPDATE=1',
+      'HOMEBREW_NO_INSTALL_UPGRADE=1',
+      brew,
+      'install',
+      '--quiet',
+      ...names,
+    ]
+  )
 }
 
 /**
@@ -63,7 +95,8 @@ function brewCommand(names) {
  */
 function toType(manager, names) {
   const list = names.join(' ')
-  if (manager === 'apt') return `Type: sudo sh -c 'apt-get update && apt-get install -y --no-install-recommends ${list}'`
+  if (manager === 'apt')
+    return `Type: sudo sh -c 'apt-get update && apt-get install -y --no-install-recommends ${list}'`
   if (manager === 'brew') return `Install Homebrew from https://brew.sh, then type: brew install ${list}`
   if (manager === 'dnf') return `Type: sudo dnf install -y ${list}`
   if (manager === 'pacman') return `Type: sudo pacman -S --needed ${list}`
