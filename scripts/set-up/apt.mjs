@@ -1,11 +1,22 @@
 // Run as root: `node apt.mjs <package>…` installs Debian packages and leaves no service running or enabled, and no
 // PostgreSQL cluster, that was not there before. What it changes for that is put back, also after a crash of an earlier run.
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 
 const policy = '/usr/sbin/policy-rc.d'
 const clusters = '/etc/postgresql-common/createcluster.conf'
 const aside = '.before-securyflex'
+const units = '/etc/systemd/system'
 const services = ['postgresql', 'redis-server']
 
 let interrupted = false
@@ -107,6 +118,11 @@ async function disable(service) {
   if (existsSync('/usr/bin/systemctl')) await run('systemctl', ['disable', '--quiet', unit])
   else if (existsSync('/usr/bin/deb-systemd-helper')) await run('deb-systemd-helper', ['disable', unit])
   if (existsSync('/usr/sbin/update-rc.d')) await run('update-rc.d', [service, 'disable'])
+  // The offline helper leaves the unit's second name (redis.service), which would count as enabled.
+  for (const name of existsSync(units) ? readdirSync(units) : []) {
+    const link = `${units}/${name}`
+    if (lstatSync(link).isSymbolicLink() && readlinkSync(link).endsWith(`/${unit}`)) rmSync(link)
+  }
 }
 
 /**
