@@ -113,6 +113,8 @@ export interface Dashboard {
   readonly port: number
   readonly user: string | undefined
   readonly password: Secret | undefined
+  /** `SSH_CONNECTION`, set by sshd in a session: client address and port, server address and port. */
+  readonly sshConnection: string | undefined
 }
 
 export interface WorkerSettings {

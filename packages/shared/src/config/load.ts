@@ -44,7 +44,7 @@ export function loadConfig(options: LoadOptions = {}): Config {
   const { sources, warnings } = readSources(values, environment, problems)
   problems.push(...findMissing(values, problems, needs), ...findContradictions(values))
   if (problems.length > 0) throw problemsError(problems)
-  return assemble(values, sources, [...warnings, ...findOversights(values)], directory)
+  return assemble(values, environment, sources, [...warnings, ...findOversights(values)], directory)
 }
 
 function readValues(environment: Environment, directory: string, problems: Problem[]): Values {
@@ -177,6 +177,7 @@ function findOversights(values: Values): string[] {
 
 function assemble(
   values: Values,
+  environment: Environment,
   sources: readonly Source[],
   warnings: readonly string[],
   working: string,
@@ -213,6 +214,7 @@ function assemble(
       port: values.DASHBOARD_PORT,
       user: values.DASHBOARD_USER,
       password: values.DASHBOARD_PASSWORD,
+      sshConnection: environment['SSH_CONNECTION'],
     },
     worker: worker(values),
     logs: { directory: join(directory, 'logs'), level: values.BACKUP_LOG_LEVEL },
