@@ -1,12 +1,14 @@
 import { execFile } from 'node:child_process'
 import { access, constants, glob, realpath } from 'node:fs/promises'
-import { delimiter, dirname, join } from 'node:path'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { systemCode } from '@securyflex/shared/errors'
 import { childEnvironment } from './environment.ts'
 
 const run = promisify(execFile)
 
-/** Where packages put the programs of one major version: Debian, Red Hat, SUSE, Alpine, Homebrew, EDB, Postgres.app. */
+/** Where packages put the programs of one major version: Debian, Red Hat, SUSE, Alpine, Homebrew, EDB, Postgres.app, Nix. */
 const places = [
   '/usr/lib/postgresql/*/bin',
   '/usr/pgsql-*/bin',
@@ -19,6 +21,10 @@ const places = [
   '/Library/PostgreSQL/*/bin',
   '/Applications/Postgres.app/Contents/Versions/*/bin',
   '/usr/local/pgsql/bin',
+  '/run/current-system/sw/bin',
+  `${homedir()}/.nix-profile/bin`,
+  '/usr/local/bin',
+  '/usr/bin',
 ]
 
 /** A directory that holds the programs that were asked for, and the version of the first of them. */
@@ -35,7 +41,7 @@ export interface Found {
   readonly broken: readonly string[]
 }
 
-/** Every installation that has all of `programs`: in `only` if given, else in the usual places and on the PATH. */
+/** Every installation that has all of `programs`: in `only` if given, else in the usual places. */
 export async function findInstallations(
   programs: readonly [string, ...string[]],
   only?: string,
@@ -56,43 +62,29 @@ export async function findInstallations(
 }
 
 async function candidates(): Promise<readonly string[]> {
-  const found = new Set<string>()
+  const found: string[] = []
   for (const place of places) {
-    for await (const directory of glob(place)) found.add(directory)
+    for await (const directory of glob(place)) found.push(directory)
   }
-  for (const directory of (childEnvironment()['PATH'] ?? '').split(delimiter)) {
-    const real =
-      directory === '' ? undefined : await behind(join(directory, 'pg_dump'), join(directory, 'postgres'))
-    if (real !== undefined) found.add(real)
-  }
-  return [...found]
-}
-
-/**
- * The directory of the first program that exists, symbolic links followed. Debian's wrapper is passed
- * over: it picks a version by the clusters of this machine, not by what it is asked to do.
- */
-async function behind(...programs: readonly string[]): Promise<string | undefined> {
-  for (const program of programs) {
-    if (!(await executable(program))) continue
-    const real = await realpath(program)
-    if (!real.endsWith('/pg_wrapper')) return dirname(real)
-  }
-  return undefined
+  return found
 }
 
 async function hasAll(directory: string, programs: readonly string[]): Promise<boolean> {
   for (const program of programs) {
-    if (!(await executable(join(directory, program)))) return false
+    if (!(await isProgram(join(directory, program)))) return false
   }
   return true
 }
 
-function executable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  )
+/** Debian's wrapper does not count: it picks a version by the clusters of this machine, not by what is asked. */
+async function isProgram(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK)
+    return !(await realpath(path)).endsWith('/pg_wrapper')
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP'].includes(systemCode(error) ?? '')) return false
+    throw error
+  }
 }
 
 /** `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`; development versions read `19devel`. */

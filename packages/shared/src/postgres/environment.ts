@@ -1,29 +1,16 @@
+import { homedir, tmpdir } from 'node:os'
 import type { Connection } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 
-/** What a child process may know of ours: where programs, home, zone and temporary files are. Nothing else. */
-const inherited = [
-  'PATH',
-  'HOME',
-  'LANG',
-  'LC_CTYPE',
-  'TZ',
-  'TMPDIR',
-  'KRB5CCNAME',
-  'LD_LIBRARY_PATH',
-] as const
+/** Where the programs are that a tool may start in turn. */
+const standardPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /**
- * The environment of every child process. Messages are asked for in English, because errors are told
- * apart by them. The one exception to "only config reads the environment": these are not settings of ours.
+ * The environment of every child process: nothing of this process's own variables, where secrets may be.
+ * Messages are asked for in English, because errors are told apart by them.
  */
 export function childEnvironment(): Record<string, string> {
-  const environment: Record<string, string> = { LC_MESSAGES: 'C' }
-  for (const name of inherited) {
-    const value = process.env[name]
-    if (value !== undefined) environment[name] = value
-  }
-  return environment
+  return { PATH: standardPath, HOME: homedir(), TMPDIR: tmpdir(), LC_MESSAGES: 'C' }
 }
 
 /** libpq parameters that have an environment variable (libpq's manual, "Environment Variables"). */

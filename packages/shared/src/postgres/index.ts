@@ -3,6 +3,7 @@ export { createDatabase, dropDatabase, type NewDatabase } from './database.ts'
 export { dumpArchive, dumpGlobals, type GlobalsTool, looksLikeArchive } from './dump.ts'
 export { childEnvironment, libpqEnvironment } from './environment.ts'
 export { type Comparison, compareFingerprints } from './fingerprint/compare.ts'
+export { databaseShape } from './fingerprint/database.ts'
 export {
   type DatabaseShape,
   type Fingerprint,

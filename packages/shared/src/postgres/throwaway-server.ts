@@ -100,7 +100,9 @@ interface Owner {
 async function serverUser(): Promise<Owner | undefined> {
   if (process.getuid?.() !== 0) return undefined
   for (const name of ['postgres', 'nobody']) {
-    const ids = await Promise.all(['-u', '-g'].map((flag) => run('id', [flag, name]))).catch(() => undefined)
+    const ids = await Promise.all(
+      ['-u', '-g'].map((flag) => run('id', [flag, name], { env: childEnvironment() })),
+    ).catch(() => undefined)
     if (ids?.[0] !== undefined && ids[1] !== undefined)
       return { uid: Number(ids[0].stdout), gid: Number(ids[1].stdout) }
   }
@@ -226,7 +228,7 @@ async function untilReady(server: ChildProcess): Promise<void> {
     server.once('error', (error) => {
       fail(`could not be started (${error.message})`)
     })
-    server.once('exit', () => {
+    server.once('close', () => {
       clearTimeout(limit)
       fail('ended at its start')
     })

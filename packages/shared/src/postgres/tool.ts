@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { Readable, type Writable } from 'node:stream'
 import { BackupError, type ErrorCode, systemCode } from '@securyflex/shared/errors'
+import { childEnvironment } from './environment.ts'
 
 /** A child process that is running. */
 export interface Tool {
@@ -166,8 +167,8 @@ function failure(
           : "Look into the system's log for who stopped it.",
     })
   }
-  // setpriv's own status when it could not execute the program.
-  if (status === 127) return cannotStart(path, new Error('not found'))
+  const unstartable = messages.find((line) => line.startsWith('setpriv: failed to execute'))
+  if (unstartable !== undefined) return cannotStart(path, new Error(unstartable))
   const explained = explain?.(messages)
   if (explained !== undefined) return explained
   const said = messages.slice(-5).join(' | ')
@@ -189,6 +190,7 @@ export function tiedToParent(
 ): [string, ...string[]] {
   canTie ??=
     process.platform === 'linux' &&
-    spawnSync('setpriv', ['--pdeathsig', 'KILL', '--', 'true'], { stdio: 'ignore' }).status === 0
+    spawnSync('setpriv', ['--pdeathsig', 'KILL', '--', 'true'], { stdio: 'ignore', env: childEnvironment() })
+      .status === 0
   return canTie ? ['setpriv', '--pdeathsig', signal, '--', ...command] : [...command]
 }
