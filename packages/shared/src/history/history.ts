@@ -1,7 +1,7 @@
 import { asBackupError } from '@securyflex/shared/errors'
 import type { DataKey, KeyRing } from '@securyflex/shared/keys'
 import { keyRecordSchema } from '@securyflex/shared/keys'
-import { decodeDocument, encodeDocument, layout, runOf } from '@securyflex/shared/repository'
+import { decodeDocument, encodeDocument, layout, readKeyRecords, runOf } from '@securyflex/shared/repository'
 import type { Storage } from '@securyflex/shared/storage'
 import { type RunReport, runReportSchema } from './report.ts'
 
@@ -15,14 +15,14 @@ const storedReport = runReportSchema.extend({ key: keyRecordSchema.nullable() })
 export async function writeReport(
   storages: readonly Storage[],
   report: RunReport,
-  key: DataKey | undefined,
+  keys: KeyRing,
 ): Promise<{ storage: Storage; why: string }[]> {
   const name = layout.report(report.source, report.run)
-  const document = encodeDocument(name, { ...report, key: key?.record ?? null }, key)
   const problems = await Promise.all(
     storages.map(async (storage) => {
       try {
-        await storage.put(name, document)
+        const key = await vouchingKey(storage, keys)
+        await storage.put(name, encodeDocument(name, { ...report, key: key?.record ?? null }, key))
         return []
       } catch (error) {
         return [{ storage, why: asBackupError(error).message }]
@@ -30,6 +30,15 @@ export async function writeReport(
     }),
   )
   return problems.flat()
+}
+
+/** The first key of the store that can be opened here; without one a report has a checksum only. */
+async function vouchingKey(storage: Storage, keys: KeyRing): Promise<DataKey | undefined> {
+  if (keys.empty) return undefined
+  for (const record of await readKeyRecords(storage)) {
+    if (await keys.opens(record)) return keys.open(record)
+  }
+  return undefined
 }
 
 /** A report as found: read, or why it could not be. */

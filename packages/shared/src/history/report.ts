@@ -38,6 +38,8 @@ export const runReportSchema = z.object({
   durations: z.record(z.string(), z.number()).optional(),
   destinations: z.array(destination),
   notifications: z.array(z.object({ channel: z.string(), delivered: z.boolean(), reason: z.string().optional() })),
+  /** What a person should look at although the backup is good, e.g. that nothing could be pruned. */
+  warnings: z.array(z.string()),
   /** Requests that came while the run was under way. */
   overlaps: z.int(),
   /** How often the run was retried after it had failed. */

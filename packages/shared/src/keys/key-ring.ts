@@ -45,6 +45,17 @@ export class KeyRing {
     return known
   }
 
+  /** Whether any configured key opens `record`. */
+  async opens(record: KeyRecord): Promise<boolean> {
+    try {
+      await this.open(record)
+      return true
+    } catch (error) {
+      if (error instanceof BackupError && error.code === 'KEY_WRONG') return false
+      throw error
+    }
+  }
+
   async #tryCurrent(record: KeyRecord): Promise<boolean> {
     try {
       await openKeyRecord(record, [this.writing()])

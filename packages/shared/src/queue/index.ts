@@ -1,6 +1,6 @@
 export { cancelRun, forgetCancel, isCancelled, onCancel } from './cancel.ts'
 export { connectOrFail, connectPatiently, redisTarget, type RedisTarget } from './connection.ts'
-export { jobIds, newRunId, parseRunId, prefix, queueName, queueNames, slotRunId } from './names.ts'
+export { jobIds, prefix, queueName, queueNames } from './names.ts'
 export {
   type DumpResult,
   parsePayload,

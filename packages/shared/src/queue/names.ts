@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto'
 import { type Step, steps } from '@securyflex/shared/config'
 
 /** Namespace of every key in Redis. */
@@ -18,34 +17,8 @@ export function queueNames(destinations: readonly string[]): string[] {
   )
 }
 
-/** `<source>.<UTC time>.<4 hex>`; docs/format.md, "Objects". BullMQ refuses `:` in job ids. */
-export function newRunId(source: string, time: Date): string {
-  return runIdOf(source, time, randomBytes(2).toString('hex'))
-}
-
-/** The run of a schedule's slot: always the same id, so that asking twice is harmless. */
-export function slotRunId(source: string, slot: Date): string {
-  const digest = createHash('sha256').update(`${source} ${slot.toISOString()}`).digest('hex')
-  return runIdOf(source, slot, digest.slice(0, 4))
-}
-
-function runIdOf(source: string, time: Date, suffix: string): string {
-  return `${source}.${time.toISOString().replace(/[-:]|\.\d+/g, '')}.${suffix}`
-}
-
-const runIdPattern = /^([A-Za-z0-9_-]{1,64})\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\.[0-9a-f]{4}$/
-
-/** Source and time of a run id; undefined if it is none. */
-export function parseRunId(id: string): { source: string; time: Date } | undefined {
-  const match = runIdPattern.exec(id)
-  if (match === null) return undefined
-  const [, source, year, month, day, hour, minute, second] = match
-  const time = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
-  return source === undefined || Number.isNaN(time.getTime()) ? undefined : { source, time }
-}
-
 /**
- * Deterministic ids of a run's children, so that adding one twice adds one. `generation` counts how often a
+ * Deterministic ids of a run's children, so that adding one twice adds one; BullMQ refuses `:` in them. `generation` counts how often a
  * failed run was retried; `attempt` names the dump execution that a batch belongs to.
  */
 export const jobIds = {

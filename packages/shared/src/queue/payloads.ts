@@ -12,7 +12,7 @@ const attempt = z.string().regex(/^[0-9a-f]{8}$/)
 const batch = z.int().min(1)
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
 
-export const compressionSchema = z.object({
+const compressionSchema = z.object({
   algorithm: z.enum(['none', 'gzip', 'zstd']),
   level: z.int().min(0).max(22),
 })
@@ -36,9 +36,13 @@ const runRequest = z.object({
   /** The time for which a schedule asked. */
   slot: z.iso.datetime().optional(),
   options: runOptionsSchema.partial().default({}),
+  /** What the run's first start settled, so that each wake, on whatever worker, goes on alike. */
+  plan: z
+    .object({ startedAt: z.iso.datetime(), destinations: z.array(name).min(1), options: runOptionsSchema })
+    .optional(),
 })
 const dump = z.object({ v, run, source: name, options: runOptionsSchema, destinations: z.array(name).min(1) })
-const compress = z.object({ v, run, attempt, batch, options: runOptionsSchema })
+const compress = z.object({ v, run, source: name, attempt, batch, options: runOptionsSchema })
 const upload = z.object({ v, run, source: name, attempt, batch, destination: name })
 
 /** What a completed dump says; the run follows only the attempt named here. */
@@ -47,9 +51,11 @@ const dumpResult = z.object({
   batches: z.int().min(0),
   startedAt: z.iso.datetime(),
   snapshotAt: z.iso.datetime(),
+  finishedAt: z.iso.datetime(),
   tool: z.string(),
   server: z.object({ version: z.string(), major: z.int(), systemIdentifier: z.string().nullable() }),
-  database: z.object({ name: z.string(), encoding: z.string(), collate: z.string(), ctype: z.string() }),
+  /** Enough to create a database like it. */
+  database: z.record(z.string(), z.string().nullable()),
   streams: z.array(z.object({ kind: z.string(), bytes: z.int(), digest, segments: z.int() })),
   /** Bytes of segments that some destination lacked. */
   newBytes: z.int(),
@@ -89,12 +95,12 @@ const skipped = z.object({ skipped: z.enum(['superseded', 'cancelled', 'done']) 
 const stored = z.object({ segments: z.int(), bytes: z.int() })
 export const results = {
   dump: z.union([dumpResult, skipped]),
-  compress: skipped.partial(),
-  encrypt: skipped.partial(),
+  compress: z.union([z.object({ bytes: z.int() }), skipped]),
+  encrypt: z.union([z.object({ bytes: z.int() }), skipped]),
   upload: z.union([stored, skipped]),
   seal: z.union([z.object({ sealedAt: z.iso.datetime(), stored, manifest: z.string() }), skipped]),
   verify: z.union([z.object({ opened: z.int(), listed: z.int(), bytes: z.int() }), skipped]),
-  prune: z.union([z.object({ backups: z.int(), segments: z.int(), kept: z.int(), refused: z.string().optional() }), skipped]),
+  prune: z.union([z.object({ backups: z.int(), segments: z.int(), refused: z.string().optional() }), skipped]),
   notify: z.union([z.object({ delivered: z.literal(true) }), skipped]),
 } as const
 export type Results = { [S in keyof typeof results]: z.infer<(typeof results)[S]> }

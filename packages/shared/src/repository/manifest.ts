@@ -36,7 +36,7 @@ export const manifestSchema = z.object({
   snapshotAt: time,
   sealedAt: time,
   server: z.object({ version: z.string(), major: z.int(), systemIdentifier: z.string().nullable() }),
-  database: z.object({ name: z.string(), encoding: z.string(), collate: z.string(), ctype: z.string() }),
+  database: z.record(z.string(), z.string().nullable()),
   tool: z.string(),
   options: z.object({
     compression: z.object({ algorithm: z.string(), level: z.int() }),

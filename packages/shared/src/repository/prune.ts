@@ -5,14 +5,15 @@ import { type FoundBackup, findBackups } from './backups.ts'
 import { layout, segmentIdOf } from './layout.ts'
 import { planPrune, type PrunePlan } from './prune-plan.ts'
 import { BackupReader } from './reading.ts'
-import { otherInstallation, readInstallation } from './repository.ts'
+import { refuseForeign } from './repository.ts'
+import { timeOfRun } from './run-id.ts'
 import { gracePeriod } from './segment-store.ts'
 
 export interface PruneOptions {
   readonly storage: Storage
   readonly source: string
   readonly keys: KeyRing
-  /** The installation that asks; a repository of another one is not touched. */
+  /** `BACKUP_INSTALLATION`; the repository of another one is not touched. */
   readonly installation: string | undefined
   /** True where nothing is encrypted, so that checksums are all there is. */
   readonly acceptChecksums: boolean
@@ -20,23 +21,19 @@ export interface PruneOptions {
   readonly keepAtLeast: number
   readonly now: Date
   readonly signal: AbortSignal
-  readonly timeOf: (run: string) => Date
 }
 
 /** The plan for one source at one store. Reads only. @throws OTHER_INSTALLATION */
 export async function makePrunePlan(options: PruneOptions): Promise<PrunePlan> {
   const { storage, source, keys, installation } = options
-  const owner = await readInstallation(storage)
-  if (installation !== undefined && owner !== undefined && owner !== installation) {
-    throw otherInstallation(storage, owner)
-  }
+  await refuseForeign(storage, keys, installation)
   const found: FoundBackup[] = []
   for await (const backup of findBackups(storage, source, keys)) found.push(backup)
   return planPrune({
     backups: found.flatMap(({ run, opened }) =>
       opened === undefined
         ? []
-        : [{ run, time: options.timeOf(run), trusted: opened.authenticated || options.acceptChecksums }],
+        : [{ run, time: timeOfRun(run), trusted: opened.authenticated || options.acceptChecksums }],
     ),
     unreadable: found.flatMap(({ run, problem }) => (problem === undefined ? [] : [{ run, why: problem.message }])),
     now: options.now,

@@ -39,6 +39,7 @@ export async function prepareRepositories(
   keys: KeyRing,
   options: { encrypted: boolean; installation: string | undefined; now: Date },
 ): Promise<Writing> {
+  for (const storage of storages) await refuseForeign(storage, keys, options.installation)
   const record = options.encrypted ? await agreeOnKey(storages, keys, options.now) : undefined
   const key = record === undefined ? undefined : await keys.open(record)
   const existing = await Promise.all(storages.map(readInstallation))
@@ -55,11 +56,34 @@ async function claim(storage: Storage, installation: string, now: Date): Promise
   if (owner !== installation) throw otherInstallation(storage, owner)
 }
 
-export function otherInstallation(storage: Storage, owner: string | undefined): BackupError {
+/**
+ * Makes sure that a repository is ours to write and to prune: it bears the configured name, or, without one,
+ * some configured key opens one of its key records. One without key records has nothing to tell by.
+ * @throws OTHER_INSTALLATION
+ */
+export async function refuseForeign(
+  storage: Storage,
+  keys: KeyRing,
+  installation: string | undefined,
+): Promise<void> {
+  const owner = await readInstallation(storage)
+  if (owner === undefined || owner === installation) return
+  if (installation !== undefined) throw otherInstallation(storage, owner)
+  if (keys.empty) return
+  const records = await readKeyRecords(storage)
+  for (const record of records) {
+    if (await keys.opens(record)) return
+  }
+  if (records.length > 0) throw otherInstallation(storage, owner)
+}
+
+function otherInstallation(storage: Storage, owner: string | undefined): BackupError {
   return new BackupError(
     'OTHER_INSTALLATION',
     `The repository in ${storage.shown} belongs to another installation (${owner ?? 'unknown'}).`,
-    { hint: `Set BACKUP_INSTALLATION=${owner ?? '…'} if this machine takes over from it, or use another place.` },
+    {
+      hint: `If this machine takes over from it, set its key and BACKUP_INSTALLATION=${owner ?? '…'}; else use another BACKUP_DIR.`,
+    },
   )
 }
 

@@ -55,29 +55,29 @@ export class Batch {
     return (['sealed', 'packed'] as const).find((state) => names.includes(state)) ?? 'raw'
   }
 
-  /**
-   * Takes the batch to the state `to`: what `fill` writes becomes visible by rename once it is whole,
-   * then the earlier state's file goes.
-   */
-  async advance(
-    to: BatchFile,
-    cipher: SpoolCipher,
-    fill: (writer: RecordWriter) => Promise<void>,
-    from?: BatchFile,
-  ): Promise<void> {
+  /** Begins the file of state `to`; nobody sees it before it is published. */
+  async begin(to: BatchFile, cipher: SpoolCipher): Promise<BatchWriter> {
     const path = join(this.#directory, to)
     const temporary = temporaryName(path)
-    const writer = await RecordWriter.create(temporary, cipher)
+    return new BatchWriter(path, temporary, await RecordWriter.create(temporary, cipher))
+  }
+
+  /** Takes the batch from one state to the next: `fill` writes the new file, then the old one goes. */
+  async advance(
+    from: BatchFile,
+    to: BatchFile,
+    cipher: SpoolCipher,
+    fill: (writer: BatchWriter) => Promise<void>,
+  ): Promise<void> {
+    const writer = await this.begin(to, cipher)
     try {
       await fill(writer)
-      await writer.finish()
+      await writer.publish()
     } catch (error) {
-      await writer.close()
-      await rm(temporary, { force: true })
+      await writer.abandon()
       throw error
     }
-    await rename(temporary, path)
-    if (from !== undefined) await rm(join(this.#directory, from), { force: true })
+    await rm(join(this.#directory, from), { force: true })
   }
 
   read(file: BatchFile, cipher: SpoolCipher): AsyncGenerator<BatchRecord> {
@@ -108,6 +108,39 @@ export class Batch {
     for (const file of ['raw', 'packed', 'sealed', reservationName]) {
       await rm(join(this.#directory, file), { force: true })
     }
+  }
+}
+
+/** A batch's file while it is written, under a name of its own. */
+export class BatchWriter {
+  readonly #path: string
+  readonly #temporary: string
+  readonly #records: RecordWriter
+
+  constructor(path: string, temporary: string, records: RecordWriter) {
+    this.#path = path
+    this.#temporary = temporary
+    this.#records = records
+  }
+
+  /** Bytes written so far. */
+  get bytes(): number {
+    return this.#records.bytes
+  }
+
+  async write(record: BatchRecord): Promise<void> {
+    await this.#records.write(record)
+  }
+
+  /** Makes the file visible, whole. */
+  async publish(): Promise<void> {
+    await this.#records.finish()
+    await rename(this.#temporary, this.#path)
+  }
+
+  async abandon(): Promise<void> {
+    await this.#records.close()
+    await rm(this.#temporary, { force: true })
   }
 }
 

@@ -35,7 +35,7 @@ export function spoolCipher(key: DataKey | undefined): SpoolCipher {
   return key === undefined ? undefined : { key: key.subkey('spool') }
 }
 
-/** Writes a batch file record by record; {@link finish} makes it whole. */
+/** Writes a batch file record by record; `finish` makes it whole. */
 export class RecordWriter {
   readonly #file: FileHandle
   readonly #cipher: SpoolCipher
@@ -57,10 +57,6 @@ export class RecordWriter {
     return this.#bytes
   }
 
-  get count(): number {
-    return this.#count
-  }
-
   async write(record: BatchRecord): Promise<void> {
     const header = Buffer.alloc(recordHeaderLength)
     record.id.copy(header, 0)
@@ -80,8 +76,9 @@ export class RecordWriter {
     await this.close()
   }
 
+  /** Does nothing if the file is closed already. */
   async close(): Promise<void> {
-    await this.#file.close()
+    if (this.#file.fd >= 0) await this.#file.close()
   }
 
   async #append(parts: Buffer[]): Promise<void> {

@@ -1,0 +1,44 @@
+import type { Config } from '@securyflex/shared/config'
+import { BackupError } from '@securyflex/shared/errors'
+import { KeyRing } from '@securyflex/shared/keys'
+import type { Logger } from '@securyflex/shared/logging'
+import { type Queues } from '@securyflex/shared/queue'
+import { Spool } from '@securyflex/shared/spool'
+import { openStorage, type Storage } from '@securyflex/shared/storage'
+
+/** What every step of a worker works with. */
+export interface WorkerContext {
+  readonly config: Config
+  readonly queues: Queues
+  readonly spool: Spool
+  readonly keys: KeyRing
+  /** By the destination's name. */
+  readonly storages: ReadonlyMap<string, Storage>
+  readonly logger: Logger
+  readonly clock: () => Date
+}
+
+/** Opens spool and stores. @throws SPOOL_UNUSABLE, STORAGE_REFUSED, STORAGE_FULL */
+export async function openContext(
+  config: Config,
+  queues: Queues,
+  logger: Logger,
+  clock: () => Date,
+): Promise<WorkerContext> {
+  const storages = new Map<string, Storage>()
+  for (const destination of config.destinations) {
+    storages.set(destination.name, await openStorage(destination))
+  }
+  const spool = await Spool.open(config.spool)
+  return { config, queues, spool, keys: new KeyRing(config.keys), storages, logger, clock }
+}
+
+/** The store of a destination. @throws CONFIG_INVALID if this worker does not know it */
+export function storageOf(context: WorkerContext, destination: string): Storage {
+  const storage = context.storages.get(destination)
+  if (storage !== undefined) return storage
+  throw new BackupError('CONFIG_INVALID', `This worker knows no destination ${destination}.`, {
+    hint: 'Give all workers the same configuration.',
+    class: 'permanent',
+  })
+}

@@ -1,0 +1,193 @@
+import { randomBytes } from 'node:crypto'
+import { requireSource } from '@securyflex/shared/config'
+import type pg from 'pg'
+import { BackupError } from '@securyflex/shared/errors'
+import {
+  databaseShape,
+  dumpArchive,
+  dumpGlobals,
+  findTools,
+  holdSnapshot,
+  looksLikeArchive,
+  openConnection,
+  refusePooler,
+  refuseUnreadable,
+  sameServer,
+  serverFacts,
+  takeFingerprint,
+  type Tool,
+} from '@securyflex/shared/postgres'
+import { addChild, type DumpResult, jobIds } from '@securyflex/shared/queue'
+import { longestRun, prepareRepositories } from '@securyflex/shared/repository'
+import { type Attempt, type RunSpool, spoolCipher } from '@securyflex/shared/spool'
+import { storageOf } from './context.ts'
+import { DumpWriter, type WrittenStream } from './dump-writer.ts'
+import { sealerOf } from './place.ts'
+import { predecessorOf } from './references.ts'
+import { StallWatch } from './stall-watch.ts'
+import type { StepCall, StepDefinition } from './step.ts'
+
+/** Reads the database once, under one snapshot, and hands it on in batches. */
+export const dumpStep: StepDefinition<'dump'> = {
+  step: 'dump',
+  async work(call) {
+    const limited = AbortSignal.any([call.signal, AbortSignal.timeout(longestRun)])
+    const { connection } = requireSource(call.config, call.payload.source)
+    const open = () => openConnection(connection, { applicationName: 'securyflex-backup', signal: limited })
+    const client = await open()
+    try {
+      await refusePooler(client, open)
+      await refuseUnreadable(client)
+      return await dumpFrom(call, client, limited)
+    } finally {
+      await client.end()
+    }
+  },
+}
+
+async function dumpFrom(call: StepCall<'dump'>, client: pg.Client, limited: AbortSignal): Promise<DumpResult> {
+  const { payload, config, clock } = call
+  const startedAt = clock().toISOString()
+  const connection = sameServer(requireSource(config, payload.source).connection, client)
+  const facts = await serverFacts(client)
+  const tools = await findTools(facts.major, config.pgBinDirectory)
+  const database = await databaseShape(client, facts.versionNumber)
+  const { attempt, token, writer } = await beginAttempt(call, limited)
+  await using _ = writer
+
+  const snapshot = await holdSnapshot(client, `securyflex-backup ${payload.source}`)
+  const signal = AbortSignal.any([limited, snapshot.lostSignal])
+  try {
+    const streams: WrittenStream[] = []
+    const keep = async (stream: WrittenStream) => {
+      streams.push(stream)
+      await showProgress(call, writer, stream.kind)
+    }
+    await keep(await writeTool(writer, 'globals', await dumpGlobals(tools, connection, signal)))
+    const fingerprint = await takeFingerprint(client, payload.options.fingerprint)
+    if (fingerprint !== undefined) {
+      await keep(await writer.write('fingerprint', [Buffer.from(JSON.stringify(fingerprint))]))
+    }
+    await keep(await writeArchive(call, writer, dumpArchive(tools, connection, snapshot.id, signal)))
+    await snapshot.confirm()
+    await writer.finish()
+    await refuseIfAllDropped(attempt, payload.destinations)
+    return {
+      attempt: token,
+      batches: writer.batches,
+      startedAt,
+      snapshotAt: snapshot.takenAt.toISOString(),
+      finishedAt: clock().toISOString(),
+      tool: `pg_dump ${tools.version}`,
+      server: { version: facts.version, major: facts.major, systemIdentifier: facts.systemIdentifier ?? null },
+      database,
+      streams,
+      newBytes: writer.newBytes,
+    }
+  } finally {
+    await snapshot.release()
+  }
+}
+
+/** Prepares the stores, draws the attempt's token and makes it the one that counts. */
+async function beginAttempt(
+  call: StepCall<'dump'>,
+  signal: AbortSignal,
+): Promise<{ attempt: Attempt; token: string; writer: DumpWriter }> {
+  const { payload, config, spool, keys, queues } = call
+  const { run, source, options, destinations } = payload
+  const storages = destinations.map((name) => storageOf(call, name))
+  const { key } = await prepareRepositories(storages, keys, {
+    encrypted: options.cipher !== 'none',
+    installation: config.installation,
+    now: call.clock(),
+  })
+  const token = randomBytes(4).toString('hex')
+  const runSpool = spool.run(run)
+  const attempt = await runSpool.beginAttempt({ run, attempt: token, key: key?.record ?? null, destinations })
+  const predecessors = await Promise.all(storages.map((storage) => predecessorOf(call, storage, source, key)))
+  const stall = new StallWatch(attempt, destinations, config.stallMinutes, call.clock)
+  const writer = new DumpWriter({
+    spool,
+    attempt,
+    identity: sealerOf(key).identity,
+    cipher: spoolCipher(key),
+    destinations,
+    references: predecessors.map((predecessor) => predecessor?.index),
+    signal,
+    async onBatch(batch) {
+      await refuseIfSuperseded(runSpool, token)
+      await refuseIfAllDropped(attempt, destinations)
+      await runSpool.touch(call.clock())
+      const payload = { v: 1 as const, run, source, attempt: token, batch, options }
+      await addChild(queues, run, 'compress', jobIds.batch(run, token, batch), payload)
+    },
+    async whileWaiting() {
+      await refuseIfSuperseded(runSpool, token)
+      await stall.look()
+      await refuseIfAllDropped(attempt, destinations)
+      await runSpool.touch(call.clock())
+    },
+  })
+  return { attempt, token, writer }
+}
+
+async function writeTool(
+  writer: DumpWriter,
+  kind: string,
+  tool: Tool,
+  chunks: AsyncIterable<Uint8Array> = tool.stdout,
+): Promise<WrittenStream> {
+  // Heard below; until then a tool that dies while its output is read must not count as unheard.
+  tool.done.catch(() => undefined)
+  const stream = await writer.write(kind, chunks)
+  await tool.done
+  return stream
+}
+
+/** pg_dump's output; what does not begin like an archive is no backup, whatever its exit status says. */
+async function writeArchive(call: StepCall<'dump'>, writer: DumpWriter, tool: Tool): Promise<WrittenStream> {
+  return writeTool(writer, 'archive', tool, watched(call, writer, tool))
+}
+
+async function* watched(call: StepCall<'dump'>, writer: DumpWriter, tool: Tool): AsyncGenerator<Buffer> {
+  let [first, lastShown] = [true, 0]
+  for await (const chunk of tool.stdout as AsyncIterable<Buffer>) {
+    if (first && !looksLikeArchive(chunk)) throw notAnArchive()
+    first = false
+    yield chunk
+    const now = performance.now()
+    if (now - lastShown > progressInterval) {
+      lastShown = now
+      await showProgress(call, writer, 'archive')
+    }
+  }
+  if (first) throw notAnArchive()
+}
+
+/** Between two notes of progress, in ms. */
+const progressInterval = 500
+
+async function showProgress({ job }: StepCall<'dump'>, writer: DumpWriter, stream: string): Promise<void> {
+  await job.updateProgress({ stream, bytes: writer.bytes, newBytes: writer.newBytes, batches: writer.batches })
+}
+
+function notAnArchive(): BackupError {
+  return new BackupError('DUMP_FAILED', 'pg_dump wrote no archive.', {
+    hint: 'Run pg_dump -Fc with the same connection by hand to see what it does.',
+  })
+}
+
+async function refuseIfSuperseded(run: RunSpool, token: string): Promise<void> {
+  if ((await run.current()) === token) return
+  throw new BackupError('INTERNAL', 'Another execution of this dump took over.', { class: 'permanent' })
+}
+
+async function refuseIfAllDropped(attempt: Attempt, destinations: readonly string[]): Promise<void> {
+  const dropped = await attempt.dropped()
+  if (!destinations.every((name) => dropped.has(name))) return
+  const [why] = dropped.values()
+  throw new BackupError('STORAGE_UNREACHABLE', `No destination takes this backup: ${why ?? 'unknown'}`, {
+    hint: 'See the upload queue of each destination for the reason.',
+  })
+}

@@ -1,0 +1,36 @@
+import { BackupReader, newestBackup, type OpenManifest } from '@securyflex/shared/repository'
+import type { DataKey } from '@securyflex/shared/keys'
+import type { SegmentIndex } from '@securyflex/shared/segments'
+import type { Storage } from '@securyflex/shared/storage'
+import type { WorkerContext } from './context.ts'
+
+/** The backup that a run builds upon at one destination, and every segment that it names there. */
+export interface Predecessor {
+  readonly opened: OpenManifest
+  readonly index: SegmentIndex
+}
+
+/** The newest backup of the source at `storage` that counts; undefined for the first. */
+export async function newestOf(
+  { keys }: WorkerContext,
+  storage: Storage,
+  source: string,
+  key: DataKey | undefined,
+): Promise<OpenManifest | undefined> {
+  return newestBackup(storage, source, keys, { acceptChecksums: key === undefined })
+}
+
+/**
+ * What a run may reference at `storage` without storing it: what the newest backup names there, if it was
+ * written under the same key (docs/format.md, last section).
+ */
+export async function predecessorOf(
+  context: WorkerContext,
+  storage: Storage,
+  source: string,
+  key: DataKey | undefined,
+): Promise<Predecessor | undefined> {
+  const opened = await newestOf(context, storage, source, key)
+  if (opened === undefined || opened.key?.id !== key?.id) return undefined
+  return { opened, index: await new BackupReader(storage, opened).index() }
+}

@@ -1,0 +1,21 @@
+import { asBackupError } from '@securyflex/shared/errors'
+import type { Job } from 'bullmq'
+import type { WorkerContext } from './context.ts'
+
+/**
+ * A step that was retried by hand after its run had failed is done: the run goes on, in a new generation.
+ * In the ordinary course a run ends after its steps, so this does nothing.
+ */
+export async function resumeRun({ queues, logger }: WorkerContext, job: Job): Promise<void> {
+  const id = job.parent?.id
+  if (id === undefined) return
+  try {
+    const run = await queues.get('run').getJob(id)
+    if (run?.finishedOn === undefined || (job.processedOn ?? 0) <= run.finishedOn) return
+    if (!(await run.isFailed())) return
+    await run.retry('failed')
+    logger.info(`A step of ${id} was retried, so the run goes on.`, { run: id })
+  } catch (error) {
+    logger.warn(`The run ${id} was not resumed: ${asBackupError(error).message}`, { run: id, error })
+  }
+}

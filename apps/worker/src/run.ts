@@ -1,0 +1,161 @@
+import { requireSource } from '@securyflex/shared/config'
+import { asBackupError, describe, redact } from '@securyflex/shared/errors'
+import { type RunReport, writeReport } from '@securyflex/shared/history'
+import { composeMessage } from '@securyflex/shared/notify'
+import {
+  addChild,
+  countOverlaps,
+  forgetCancel,
+  jobIds,
+  parsePayload,
+  type Payloads,
+  reclaimSource,
+} from '@securyflex/shared/queue'
+import { type Job, UnrecoverableError, WaitingChildrenError } from 'bullmq'
+import type { WorkerContext } from './context.ts'
+import { type Failure, failureText } from './failure.ts'
+import { channelsOf, gatherFacts } from './run-facts.ts'
+import { decide, type Judgement, type NextAction } from './run-plan.ts'
+import { beginReport, endReport, type ReportInput } from './run-report.ts'
+
+type Plan = NonNullable<Payloads['run']['plan']>
+
+/** A run makes some ten decisions; more means that one of them has no effect. */
+const mostDecisions = 100
+
+/** The parent of a backup's jobs: adds children, waits, looks at what came back, adds what is next. */
+export async function run(context: WorkerContext, job: Job, token: string): Promise<RunResult> {
+  const request = parseRequest(job)
+  const id = job.id ?? ''
+  const plan = request.plan ?? (await settle(context, job, request))
+  const refused = await refusal(context, job, request)
+  for (let decisions = 0; decisions < mostDecisions; decisions++) {
+    const input = { run: id, request, plan, generation: job.attemptsMade, overlaps: 0 }
+    const next = decide(await gatherFacts(context, job, plan, refused))
+    if (next.do === 'finish') return finish(context, job, input, next.judgement)
+    await addChildren(context, input, next)
+    // A child may have ended before this run parks: then it is not parked, and looks again.
+    if (await job.moveToWaitingChildren(token)) throw new WaitingChildrenError()
+  }
+  throw new UnrecoverableError('The run made no progress. [INTERNAL]')
+}
+
+/** What a finished run leaves in the queue. */
+export interface RunResult {
+  readonly outcome: 'success' | 'degraded'
+  readonly bytes: number
+  readonly destinations: RunReport['destinations']
+}
+
+function parseRequest(job: Job): Payloads['run'] {
+  try {
+    return parsePayload('run', job.data)
+  } catch (error) {
+    throw new UnrecoverableError(failureText(asBackupError(error)))
+  }
+}
+
+/** Decides once how this run is made, and writes down that it has begun. */
+async function settle(context: WorkerContext, job: Job, request: Payloads['run']): Promise<Plan> {
+  const { config, clock } = context
+  const plan: Plan = {
+    startedAt: clock().toISOString(),
+    destinations: config.destinations.map(({ name }) => name),
+    options: {
+      compression: request.options.compression ?? config.compression,
+      cipher: request.options.cipher ?? config.encryption.cipher,
+      fingerprint: request.options.fingerprint ?? config.fingerprint,
+      retentionDays: request.options.retentionDays ?? config.retentionDays,
+    },
+  }
+  await job.updateData({ ...request, plan })
+  const input = { run: job.id ?? '', request, plan, generation: job.attemptsMade, overlaps: 0 }
+  await report(context, beginReport(input))
+  return plan
+}
+
+/** Why this run may not begin. */
+async function refusal(context: WorkerContext, job: Job, request: Payloads['run']): Promise<Failure | undefined> {
+  try {
+    requireSource(context.config, request.source)
+  } catch (error) {
+    const known = asBackupError(error)
+    return { code: known.code, reason: describe(known) }
+  }
+  const id = job.id ?? ''
+  const holder = job.attemptsMade === 0 ? id : await reclaimSource(context.queues, request.source, id)
+  if (holder === id) return undefined
+  return { code: 'DATABASE_BUSY', reason: `Another run of ${request.source} is under way: ${holder}.` }
+}
+
+async function addChildren(
+  { queues }: WorkerContext,
+  { run: id, request, plan, generation }: ReportInput,
+  next: Exclude<NextAction, { do: 'finish' }>,
+): Promise<void> {
+  const { source, requestedAt } = request
+  const { options, destinations } = plan
+  const common = { v: 1 as const, run: id, source }
+  const at = (destination: string) => jobIds.destination(id, generation, destination)
+  switch (next.do) {
+    case 'dump':
+      return addChild(queues, id, 'dump', jobIds.dump(id, generation, next.number), { ...common, options, destinations: [...destinations] })
+    case 'seal':
+      for (const destination of next.destinations) {
+        const payload = { ...common, destination, requestedAt, options, dump: next.dump }
+        await addChild(queues, id, 'seal', at(destination), payload)
+      }
+      return
+    case 'verify':
+      for (const destination of next.destinations) {
+        await addChild(queues, id, 'verify', at(destination), { ...common, destination })
+      }
+      return
+    case 'prune':
+      for (const destination of next.destinations) {
+        const payload = { ...common, destination, retentionDays: options.retentionDays }
+        await addChild(queues, id, 'prune', at(destination), payload)
+      }
+      return
+    case 'notify': {
+      const input = { run: id, request, plan, generation, overlaps: await countOverlaps(queues, id) }
+      const message = { ...composeMessage(endReport(input, next.judgement, new Date())) }
+      for (const channel of next.channels as ('log' | 'webhook')[]) {
+        await addChild(queues, id, 'notify', jobIds.notify(id, generation, channel), { ...common, channel, message })
+      }
+    }
+  }
+}
+
+/** Writes the report, gives back the spool's room, and ends the job as what the run was. */
+async function finish(context: WorkerContext, job: Job, begun: ReportInput, judgement: Judgement): Promise<RunResult> {
+  const { queues, spool, clock } = context
+  const input = { ...begun, overlaps: await countOverlaps(queues, begun.run) }
+  const facts = await gatherFacts(context, job, begun.plan, undefined)
+  const notifications = channelsOf(context).map((channel) => {
+    const came = facts.notify(channel)
+    const delivered = came?.value !== undefined && 'delivered' in came.value
+    return { channel, delivered, ...(came?.failure === undefined ? {} : { reason: came.failure.reason }) }
+  })
+  const ended = { ...endReport(input, judgement, clock()), notifications }
+  await report(context, ended)
+  await spool.run(begun.run).remove()
+  await forgetCancel(queues.redis, begun.run)
+  if (judgement.outcome === 'failed' || judgement.outcome === 'cancelled') throw failed(judgement)
+  return { outcome: judgement.outcome, bytes: ended.bytes ?? 0, destinations: ended.destinations }
+}
+
+function failed({ failure }: Judgement): UnrecoverableError {
+  const text = redact(`${failure?.reason ?? 'unknown'} [${failure?.code ?? 'INTERNAL'}]`)
+  const error = new UnrecoverableError(text)
+  error.stack = text
+  return error
+}
+
+/** Writes a report to every store; one that does not take it is logged, for the others have it. */
+async function report(context: WorkerContext, content: RunReport): Promise<void> {
+  const problems = await writeReport([...context.storages.values()], content, context.keys)
+  for (const { storage, why } of problems) {
+    context.logger.warn(`The report of ${content.run} was not written to ${storage.name}: ${why}`, { run: content.run })
+  }
+}

@@ -1,0 +1,96 @@
+import { BackupError } from '@securyflex/shared/errors'
+import { type DumpedStream, prepareRepositories, sealBackup } from '@securyflex/shared/repository'
+import { type ListEntry, SegmentIndex } from '@securyflex/shared/segments'
+import type { Attempt } from '@securyflex/shared/spool'
+import { storageOf } from './context.ts'
+import { sealerOf } from './place.ts'
+import { predecessorOf } from './references.ts'
+import type { StepCall, StepDefinition } from './step.ts'
+import { productVersion } from './version.ts'
+
+/** Makes the backup exist at one destination. */
+export const sealStep: StepDefinition<'seal'> = {
+  step: 'seal',
+  async work(call) {
+    const { payload, spool, keys, config, clock, signal } = call
+    const { run, source, destination, options, dump } = payload
+    const storage = storageOf(call, destination)
+    const runSpool = spool.run(run)
+    if ((await runSpool.current()) !== dump.attempt) return { skipped: 'superseded' }
+    const attempt = runSpool.attempt(dump.attempt)
+    const writing = await prepareRepositories([storage], keys, {
+      encrypted: options.cipher !== 'none',
+      installation: config.installation,
+      now: clock(),
+    })
+    const predecessor = await predecessorOf(call, storage, source, writing.key)
+    const added = await addedAt(attempt, destination, dump.batches)
+    const opened = await sealBackup({
+      storage,
+      writing,
+      sealer: sealerOf(writing.key),
+      keys,
+      facts: factsOf(call),
+      streams: dump.streams.map((stream) => ({
+        ...stream,
+        entries: () => located(attempt, stream.kind, added, predecessor?.index),
+      })),
+      stored: { segments: added.size, bytes: sealedBytes(added) },
+      predecessor,
+      now: clock(),
+      signal,
+    })
+    const { sealedAt, stored } = opened.manifest
+    return { sealedAt, stored, manifest: opened.hash }
+  },
+}
+
+function factsOf({ payload }: StepCall<'seal'>) {
+  const { run, source, destination, requestedAt, options, dump } = payload
+  const { attempt, startedAt, snapshotAt, server, database, tool } = dump
+  return {
+    run,
+    attempt,
+    source,
+    destination,
+    product: productVersion,
+    requestedAt,
+    startedAt,
+    snapshotAt,
+    server,
+    database,
+    tool,
+    options,
+  }
+}
+
+/** What this run's uploads stored at the destination, from the batches' own records. */
+async function addedAt(attempt: Attempt, destination: string, batches: number): Promise<SegmentIndex> {
+  const index = new SegmentIndex()
+  for (let number = 1; number <= batches; number++) {
+    for (const entry of (await attempt.batch(number).doneEntries(destination)) ?? []) index.add(entry)
+  }
+  return index
+}
+
+/** The stream's segments in order, each with its place at the destination. */
+async function* located(
+  attempt: Attempt,
+  kind: string,
+  added: SegmentIndex,
+  referenced: SegmentIndex | undefined,
+): ReturnType<DumpedStream['entries']> & AsyncGenerator<ListEntry> {
+  for await (const { id } of attempt.readStreamList(kind)) {
+    const entry = added.get(id) ?? referenced?.get(id)
+    if (entry === undefined) {
+      throw new BackupError('SEGMENT_MISSING', `Segment ${id.toString('hex')} of the ${kind} stream was not stored.`)
+    }
+    yield entry
+  }
+}
+
+function sealedBytes(index: SegmentIndex): number {
+  let bytes = 0
+  for (const { sealedLength } of index) bytes += sealedLength
+  return bytes
+}
