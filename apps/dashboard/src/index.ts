@@ -1,0 +1,2 @@
+export { type RunningDashboard, startDashboard, type StartOptions } from './start.ts'
+export { tunnelHint } from './tunnel-hint.ts'
