@@ -17,6 +17,8 @@ export function redisAddress(text: string): RedisAddress {
   if (!socket && url.hostname === '') throw new Wrong('it names no host')
   if (!socket && !/^\/?\d*$/.test(url.pathname))
     throw new Wrong(`after the host only a database number may follow, and ${encode}`)
+  if (!isDecodable(url.username) || !isDecodable(url.password))
+    throw new Wrong(`it contains “%” as it is; ${encode}`)
   if (url.hash !== '') throw new Wrong(`it contains “#”; ${encode}`)
   return { url: new Secret(text), shown: `${url.protocol}//${url.host}${url.pathname}` }
 }
@@ -32,4 +34,8 @@ export function webhookAddress(text: string): { url: Secret; shown: string } {
 function parse(text: string): URL {
   if (!URL.canParse(text)) throw new Wrong(`it is not an address; ${encode}`)
   return new URL(text)
+}
+
+function isDecodable(text: string): boolean {
+  return !/%(?![0-9a-f]{2})/i.test(text)
 }

@@ -20,6 +20,8 @@ export interface Config {
   readonly schedule: Schedule
   /** Days for which a backup is kept; at least 1. */
   readonly retentionDays: number
+  /** The newest backups that are kept whatever their age; at least 1. */
+  readonly retentionMinimum: number
   readonly fingerprint: FingerprintLevel
   readonly webhook: Webhook | undefined
   readonly spool: Spool
@@ -30,6 +32,8 @@ export interface Config {
   readonly dashboard: Dashboard
   readonly worker: WorkerSettings
   readonly logs: Logs
+  /** What was set and not left to its default: these go with a run that this process asks for. */
+  readonly requested: RequestedOptions
   /** Sentences to show once at start: what was dropped, what is unsafe. */
   readonly warnings: readonly string[]
 }
@@ -91,6 +95,14 @@ export interface Schedule {
 /** How much of the source is recorded for comparison after a restore. */
 export type FingerprintLevel = 'counts' | 'checksums' | 'off'
 
+/** How a run is to be made, as far as whoever asks for it cares. */
+export interface RequestedOptions {
+  readonly compression?: Compression
+  readonly cipher?: Cipher
+  readonly fingerprint?: FingerprintLevel
+  readonly retentionDays?: number
+}
+
 /** Where outcomes are announced. */
 export interface Webhook {
   readonly url: Secret
@@ -124,6 +136,8 @@ export interface WorkerSettings {
   readonly lockDuration: number
   /** Milliseconds. */
   readonly stalledInterval: number
+  /** Milliseconds before a failed job's second attempt; each further wait is twice as long. */
+  readonly retryDelay: number
 }
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug'

@@ -11,6 +11,7 @@ export type {
   Logs,
   LogLevel,
   RedisAddress,
+  RequestedOptions,
   Schedule,
   Source,
   Spool,
@@ -19,7 +20,6 @@ export type {
 } from './config.ts'
 export type { Connection, Host, ParsedConnection, Ssl, SslMode } from './connection/connection.ts'
 export { type Step, steps } from './steps.ts'
-export { libpqVariables } from './connection/parameters.ts'
 export { parseConnection } from './connection/parse.ts'
 export { loadConfig, type LoadOptions, type Need } from './load.ts'
 export { isLoopback } from './parsers.ts'

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
 import { BackupError } from '@securyflex/shared/errors'
-import type { Compression, Config, Encryption, Source, WorkerSettings } from './config.ts'
+import type { Compression, Config, Encryption, RequestedOptions, Source, WorkerSettings } from './config.ts'
 import { parseConnection } from './connection/parse.ts'
 import { type Environment, findForeign, readEnvironment, readText } from './environment.ts'
 import { isLoopback } from './parsers.ts'
@@ -188,7 +188,7 @@ function assemble(
     redis: values.REDIS_URL,
     directory,
     sources,
-    destinations: [{ kind: 'local', name: 'local', directory }],
+    destinations: [{ kind: 'local', name: 'local', directory: join(directory, 'repository') }],
     compression: compression(values),
     encryption: encryption(values),
     keys: { current: values.BACKUP_ENCRYPTION_KEY, previous: values.BACKUP_ENCRYPTION_KEY_PREVIOUS },
@@ -198,6 +198,7 @@ function assemble(
       timeZone: values.BACKUP_TIMEZONE,
     },
     retentionDays: values.BACKUP_RETENTION_DAYS,
+    retentionMinimum: values.BACKUP_RETENTION_MINIMUM,
     fingerprint: values.BACKUP_FINGERPRINT,
     webhook: values.BACKUP_WEBHOOK_URL && {
       ...values.BACKUP_WEBHOOK_URL,
@@ -218,7 +219,25 @@ function assemble(
     },
     worker: worker(values),
     logs: { directory: join(directory, 'logs'), level: values.BACKUP_LOG_LEVEL },
+    requested: requested(values, environment),
     warnings,
+  }
+}
+
+function requested(values: Values, environment: Environment): RequestedOptions {
+  const isSet = (...names: VariableName[]) => names.some((name) => environment[name] !== undefined)
+  const compressionSet = isSet(
+    'BACKUP_COMPRESSION',
+    'BACKUP_COMPRESSION_ALGORITHM',
+    'BACKUP_COMPRESSION_LEVEL',
+  )
+  return {
+    ...(compressionSet ? { compression: compression(values) } : {}),
+    ...(isSet('BACKUP_ENCRYPTION', 'BACKUP_ENCRYPTION_ALGORITHM')
+      ? { cipher: encryption(values).cipher }
+      : {}),
+    ...(isSet('BACKUP_FINGERPRINT') ? { fingerprint: values.BACKUP_FINGERPRINT } : {}),
+    ...(isSet('BACKUP_RETENTION_DAYS') ? { retentionDays: values.BACKUP_RETENTION_DAYS } : {}),
   }
 }
 
@@ -238,5 +257,6 @@ function worker(values: Values): WorkerSettings {
     concurrency: concurrency as WorkerSettings['concurrency'],
     lockDuration: values.WORKER_LOCK_DURATION,
     stalledInterval: values.WORKER_STALLED_INTERVAL,
+    retryDelay: values.WORKER_RETRY_DELAY,
   }
 }

@@ -57,7 +57,7 @@ export const variables = {
   }),
   BACKUP_DIR: variable({
     section: 'Where backups are kept',
-    about: 'The directory of the backups, the run reports and the logs.',
+    about: 'The directory of this installation: `repository` (backups and run reports), `spool`, `logs`.',
     fallback: undefined,
     shownDefault: './backups',
     example: '/srv/backups',
@@ -198,6 +198,14 @@ export const variables = {
     example: '30',
     parse: wholeNumber(1, 36_500),
   }),
+  BACKUP_RETENTION_MINIMUM: variable({
+    section: 'Schedule and retention',
+    about: 'How many of the newest good backups are kept whatever their age.',
+    fallback: 3,
+    shownDefault: '3',
+    example: '3',
+    parse: wholeNumber(1, 10_000),
+  }),
   BACKUP_WEBHOOK_URL: variable({
     section: 'Announcements',
     about: 'Where the outcome of each run is posted as JSON; see [webhook.md](webhook.md).',
@@ -265,6 +273,14 @@ export const variables = {
     shownDefault: '15000',
     example: '15000',
     parse: wholeNumber(1000, 3_600_000),
+  }),
+  WORKER_RETRY_DELAY: variable({
+    section: 'Workers',
+    about: 'Milliseconds before a failed job is tried again; each further wait is twice as long.',
+    fallback: 5000,
+    shownDefault: '5000',
+    example: '5000',
+    parse: wholeNumber(10, 600_000),
   }),
   ...concurrencyVariables(),
 }

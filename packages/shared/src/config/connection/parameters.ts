@@ -120,12 +120,6 @@ const ofApplications = new Set([
   ...['supa', 'uselibpqcompat', 'workaround'],
 ])
 
-/**
- * Environment variables of libpq by the parameters of {@link Connection.parameters}; parameters that
- * are missing here (`keepalives…`, `tcp_user_timeout`) can be given to libpq in a connection string only.
- */
-export const libpqVariables: Readonly<Record<string, string>> = withVariable(kept)
-
 /** All environment variables that give a setting which the connection string does not. */
 export const settingVariables: Readonly<Record<string, string>> = withVariable({ ...understood, ...kept })
 

@@ -121,8 +121,8 @@ function fromPasswordFile(
   })
   if (new Set(passwords).size > 1) {
     throw refusal(
-      'The password file has different passwords for the hosts of one connection string.',
-      'Name one host, or give one password for all of them.',
+      'The password file does not give the hosts of the connection string one and the same password.',
+      'Name one host, or add a line for each of them with that password.',
     )
   }
   return passwords[0]

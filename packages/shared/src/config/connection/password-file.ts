@@ -42,27 +42,26 @@ export function passwordFor(login: Login, lines: readonly string[]): string | un
   const wanted = [login.host, String(login.port), login.database, login.user]
   for (const line of lines) {
     if (line.startsWith('#')) continue
-    const fields = splitFields(line.replace(/\r+$/, ''))
-    if (fields.length < 5) continue
-    const matches = wanted.every(
-      (value, index) => fields[index] === '*' || unescape(fields[index] ?? '') === value,
-    )
-    const password = unescape(fields[4] ?? '')
-    if (matches) return password === '' ? undefined : password
+    let rest: string | undefined = line.replace(/\r+$/, '')
+    for (const value of wanted) rest = rest === undefined ? undefined : afterField(rest, value)
+    if (rest === undefined) continue
+    const password = (/^(?:[^:\\]|\\.?)*/.exec(rest)?.[0] ?? '').replaceAll(/\\(.)/g, '$1')
+    return password === '' ? undefined : password
   }
   return undefined
 }
 
-/** Cut at colons that no backslash precedes. */
-function splitFields(line: string): string[] {
-  const fields = ['']
-  for (const piece of line.match(/\\.|[\s\S]/g) ?? []) {
-    if (piece === ':') fields.push('')
-    else fields.push(`${fields.pop() ?? ''}${piece}`)
+/**
+ * What follows the first field of `line` if that is `value`. Like libpq it goes by the value, so that an
+ * IPv6 address matches with and without backslashes before its colons.
+ */
+function afterField(line: string, value: string): string | undefined {
+  if (line.startsWith('*:')) return line.slice(2)
+  let place = 0
+  for (const character of value) {
+    if (line[place] === '\\') place += 1
+    if (!line.startsWith(character, place)) return undefined
+    place += character.length
   }
-  return fields
-}
-
-function unescape(field: string): string {
-  return field.replaceAll(/\\(.)/g, '$1')
+  return line[place] === ':' ? line.slice(place + 1) : undefined
 }
