@@ -1,13 +1,22 @@
-import { type DumpResult, isCancelled, jobIds, parseResult, type Payloads, prefix, queueName, type Results } from '@securyflex/shared/queue'
 import type { Step } from '@securyflex/shared/config'
+import {
+  type DumpResult,
+  isCancelled,
+  jobIds,
+  parseResult,
+  type Payloads,
+  prefix,
+  queueName,
+  type Results,
+} from '@securyflex/shared/queue'
 import type { Job } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 import { type Failure, readFailure } from './failure.ts'
-import type { Came, RunFacts } from './run-plan.ts'
+import type { Came, DestinationFacts, RunFacts } from './run-plan.ts'
 
 /** Channels that an outcome is told through. */
-export function channelsOf(context: WorkerContext): ('log' | 'webhook')[] {
-  return context.config.webhook === undefined ? ['log'] : ['log', 'webhook']
+function channelsOf({ config }: WorkerContext): ('log' | 'webhook')[] {
+  return config.webhook === undefined ? ['log'] : ['log', 'webhook']
 }
 
 /** What came back from a run's children, read from the queues. */
@@ -19,59 +28,89 @@ export async function gatherFacts(
 ): Promise<RunFacts> {
   const run = job.id ?? ''
   const generation = job.attemptsMade
-  const values = await job.getChildrenValues<unknown>()
-  const failures = await job.getIgnoredChildrenFailures()
+  const came = await readChildren(context, job)
+  const dumps = await readDumps((number) => came('dump', jobIds.dump(run, generation, number)))
   const dropped = await droppedReasons(context, run)
-
-  const cameOf = <S extends keyof Results>(step: S, id: string, destination?: string): Came<Results[S]> => {
-    const key = `${prefix}:${queueName(step as Step, destination)}:${id}`
-    const failure = failures[key]
-    if (failure !== undefined) return { failure: readFailure(failure) }
-    const value = values[key]
-    return value === undefined ? undefined : { value: parseResult(step, value) }
-  }
-  const at =
-    <S extends 'seal' | 'verify' | 'prune'>(step: S) =>
-    (destination: string) =>
-      cameOf(step, jobIds.destination(run, generation, destination))
+  const destinations = plan.destinations.map(async (destination): Promise<DestinationFacts> => {
+    const id = jobIds.destination(run, generation, destination)
+    const dump = dumps.at(-1)?.value
+    return {
+      destination,
+      lane:
+        dump === undefined || 'skipped' in dump
+          ? undefined
+          : await laneFailure(run, dump, destination, came, dropped),
+      seal: await came('seal', id),
+      verify: await came('verify', id),
+      prune: await came('prune', id),
+    }
+  })
+  const channels = channelsOf(context).map(async (channel) => ({
+    channel,
+    notify: await came('notify', jobIds.notify(run, generation, channel)),
+  }))
   return {
-    destinations: plan.destinations,
     cancelled: await isCancelled(context.queues.redis, run),
     refused,
-    dumps: dumpsOf((number) => cameOf('dump', jobIds.dump(run, generation, number))),
-    lanes: (dump, destination) => laneFailure(run, dump, destination, cameOf, dropped),
-    seal: at('seal'),
-    verify: at('verify'),
-    prune: at('prune'),
-    channels: channelsOf(context),
-    notify: (channel) => cameOf('notify', jobIds.notify(run, generation, channel)),
+    dumps,
+    destinations: await Promise.all(destinations),
+    channels: await Promise.all(channels),
   }
 }
 
-type CameOf = <S extends keyof Results>(step: S, id: string, destination?: string) => Came<Results[S]>
+/** How a child came out. */
+type CameOf = <S extends keyof Results>(step: S, id: string, destination?: string) => Promise<Came<Results[S]>>
 
-function dumpsOf(dump: (number: number) => Came<Results['dump']>): Came<Results['dump']>[] {
+/** The outcomes that children left with the run; one that left none (it was released) is asked itself. */
+async function readChildren(context: WorkerContext, job: Job): Promise<CameOf> {
+  const values = await job.getChildrenValues<unknown>()
+  const failures = await job.getIgnoredChildrenFailures()
+  return async (step, id, destination) => {
+    const key = `${prefix}:${queueName(step, destination)}:${id}`
+    const failure = failures[key]
+    if (failure !== undefined) return { failure: readFailure(failure) }
+    const value = values[key]
+    if (value !== undefined) return { value: parseResult(step, value) }
+    return askChild(context, step, id, destination)
+  }
+}
+
+async function askChild<S extends keyof Results & Step>(
+  { queues }: WorkerContext,
+  step: S,
+  id: string,
+  destination: string | undefined,
+): Promise<Came<Results[S]>> {
+  const child = (await queues.get(step, destination).getJob(id)) as Job | undefined
+  if (child === undefined) return undefined
+  if (await child.isFailed()) return { failure: readFailure(child.failedReason) }
+  return (await child.isCompleted()) ? { value: parseResult(step, child.returnvalue) } : undefined
+}
+
+async function readDumps(
+  dump: (number: number) => Promise<Came<Results['dump']>>,
+): Promise<Came<Results['dump']>[]> {
   const dumps: Came<Results['dump']>[] = []
   for (let number = 1; ; number++) {
-    const came = dump(number)
+    const came = await dump(number)
     if (came === undefined) return dumps
     dumps.push(came)
   }
 }
 
 /** Why the batches of a dump did not all arrive at `destination`; undefined if they did. */
-function laneFailure(
+async function laneFailure(
   run: string,
   dump: DumpResult,
   destination: string,
-  cameOf: CameOf,
+  came: CameOf,
   dropped: ReadonlyMap<string, string>,
-): Failure | undefined {
+): Promise<Failure | undefined> {
   for (let batch = 1; batch <= dump.batches; batch++) {
     const id = jobIds.batch(run, dump.attempt, batch)
-    const upload = cameOf('upload', id, destination)
+    const upload = await came('upload', id, destination)
     if (upload?.value !== undefined && 'segments' in upload.value) continue
-    const earlier = cameOf('compress', id)?.failure ?? cameOf('encrypt', id)?.failure ?? upload?.failure
+    const earlier = (await came('compress', id))?.failure ?? (await came('encrypt', id))?.failure ?? upload?.failure
     const reason = dropped.get(destination)
     if (earlier !== undefined) return earlier
     if (reason !== undefined) return { code: 'STALLED', reason }

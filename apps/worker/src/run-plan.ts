@@ -4,21 +4,25 @@ import type { Failure } from './failure.ts'
 /** How one child of a run came out; undefined while it does not exist. */
 export type Came<T> = { readonly value: T; readonly failure?: undefined } | { readonly failure: Failure; readonly value?: undefined } | undefined
 
+/** What came back from one destination. */
+export interface DestinationFacts {
+  readonly destination: string
+  /** Why the batches of the last dump did not all arrive; undefined if they did. */
+  readonly lane: Failure | undefined
+  readonly seal: Came<Results['seal']>
+  readonly verify: Came<Results['verify']>
+  readonly prune: Came<Results['prune']>
+}
+
 /** What a run sees when it wakes. Every child that exists has ended, or the run would not be awake. */
 export interface RunFacts {
-  readonly destinations: readonly string[]
   readonly cancelled: boolean
   /** Why the run cannot begin at all. */
   readonly refused: Failure | undefined
   /** The dumps of this generation, first to last. */
   readonly dumps: readonly Came<Results['dump']>[]
-  /** How the batches of `attempt` came out at a destination. */
-  readonly lanes: (dump: DumpResult, destination: string) => Failure | undefined
-  readonly seal: (destination: string) => Came<Results['seal']>
-  readonly verify: (destination: string) => Came<Results['verify']>
-  readonly prune: (destination: string) => Came<Results['prune']>
-  readonly channels: readonly string[]
-  readonly notify: (channel: string) => Came<Results['notify']>
+  readonly destinations: readonly DestinationFacts[]
+  readonly channels: readonly { readonly channel: string; readonly notify: Came<Results['notify']> }[]
 }
 
 /** How the run stands at one destination. */
@@ -59,7 +63,8 @@ export function decide(facts: RunFacts): NextAction {
     if (next !== undefined) return next
   }
   const judgement = judge(facts)
-  const channels = facts.channels.filter((channel) => facts.notify(channel) === undefined)
+  const untold = facts.channels.filter(({ notify }) => notify === undefined)
+  const channels = untold.map(({ channel }) => channel)
   return channels.length > 0 ? { do: 'notify', channels, judgement } : { do: 'finish', judgement }
 }
 
@@ -68,14 +73,14 @@ function nextWork(facts: RunFacts): NextAction | undefined {
   if (last === undefined) return { do: 'dump', number: facts.dumps.length + 1 }
   const dump = dumpOf(facts)
   if (dump === undefined) return undefined
-  const standings = stand(facts, dump)
-  const good = standings.filter(({ failure }) => failure === undefined)
+  const standings = facts.destinations.map(stand)
+  const good = facts.destinations.filter((_, index) => standings[index]?.failure === undefined)
   if (good.length === 0 && isLost(standings) && facts.dumps.length < mostDumps) {
     return { do: 'dump', number: facts.dumps.length + 1 }
   }
-  const without = (came: (destination: string) => unknown) =>
-    good.map(({ destination }) => destination).filter((destination) => came(destination) === undefined)
-  const [unsealed, unverified, unpruned] = [without(facts.seal), without(facts.verify), without(facts.prune)]
+  const without = (step: 'seal' | 'verify' | 'prune') =>
+    good.filter((destination) => destination[step] === undefined).map(({ destination }) => destination)
+  const [unsealed, unverified, unpruned] = [without('seal'), without('verify'), without('prune')]
   if (unsealed.length > 0) return { do: 'seal', destinations: unsealed, dump }
   if (unverified.length > 0) return { do: 'verify', destinations: unverified }
   if (unpruned.length > 0) return { do: 'prune', destinations: unpruned }
@@ -92,21 +97,16 @@ function dumpOf({ dumps }: RunFacts): DumpResult | undefined {
   return value === undefined || 'skipped' in value ? undefined : value
 }
 
-function stand(facts: RunFacts, dump: DumpResult): Standing[] {
-  return facts.destinations.map((destination) => {
-    const failure = facts.lanes(dump, destination)
-    if (failure !== undefined) return { destination, failure }
-    const seal = facts.seal(destination)
-    if (seal === undefined) return { destination }
-    if (seal.failure !== undefined) return { destination, failure: seal.failure }
-    if ('skipped' in seal.value) return { destination, failure: skippedFailure(seal.value.skipped) }
-    const sealed = seal.value
-    const verify = facts.verify(destination)
-    if (verify === undefined) return { destination, sealed }
-    if (verify.failure !== undefined) return { destination, sealed, failure: verify.failure }
-    if ('skipped' in verify.value) return { destination, sealed, failure: skippedFailure(verify.value.skipped) }
-    return { destination, sealed, verified: verify.value, pruned: facts.prune(destination) }
-  })
+function stand({ destination, lane, seal, verify, prune }: DestinationFacts): Standing {
+  if (lane !== undefined) return { destination, failure: lane }
+  if (seal === undefined) return { destination }
+  if (seal.failure !== undefined) return { destination, failure: seal.failure }
+  if ('skipped' in seal.value) return { destination, failure: skippedFailure(seal.value.skipped) }
+  const sealed = seal.value
+  if (verify === undefined) return { destination, sealed }
+  if (verify.failure !== undefined) return { destination, sealed, failure: verify.failure }
+  if ('skipped' in verify.value) return { destination, sealed, failure: skippedFailure(verify.value.skipped) }
+  return { destination, sealed, verified: verify.value, pruned: prune }
 }
 
 function skippedFailure(why: string): Failure {
@@ -115,8 +115,8 @@ function skippedFailure(why: string): Failure {
 
 function judge(facts: RunFacts): Judgement {
   const dump = dumpOf(facts)
-  const nowhere: Standing[] = facts.destinations.map((destination) => ({ destination }))
-  const standings = dump === undefined ? nowhere : stand(facts, dump)
+  const nowhere: Standing[] = facts.destinations.map(({ destination }) => ({ destination }))
+  const standings = dump === undefined ? nowhere : facts.destinations.map(stand)
   const came = dump === undefined ? { standings } : { standings, dump }
   if (facts.refused !== undefined) return { outcome: 'failed', failure: facts.refused, ...came }
   if (facts.cancelled) {

@@ -14,8 +14,8 @@ import {
 import { type Job, UnrecoverableError, WaitingChildrenError } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 import { type Failure, failureText } from './failure.ts'
-import { channelsOf, gatherFacts } from './run-facts.ts'
-import { decide, type Judgement, type NextAction } from './run-plan.ts'
+import { gatherFacts } from './run-facts.ts'
+import { decide, type Judgement, type NextAction, type RunFacts } from './run-plan.ts'
 import { beginReport, endReport, type ReportInput } from './run-report.ts'
 
 type Plan = NonNullable<Payloads['run']['plan']>
@@ -31,8 +31,9 @@ export async function run(context: WorkerContext, job: Job, token: string): Prom
   const refused = await refusal(context, job, request)
   for (let decisions = 0; decisions < mostDecisions; decisions++) {
     const input = { run: id, request, plan, generation: job.attemptsMade, overlaps: 0 }
-    const next = decide(await gatherFacts(context, job, plan, refused))
-    if (next.do === 'finish') return finish(context, job, input, next.judgement)
+    const facts = await gatherFacts(context, job, plan, refused)
+    const next = decide(facts)
+    if (next.do === 'finish') return finish(context, input, facts, next.judgement)
     await addChildren(context, input, next)
     // A child may have ended before this run parks: then it is not parked, and looks again.
     if (await job.moveToWaitingChildren(token)) throw new WaitingChildrenError()
@@ -128,14 +129,17 @@ async function addChildren(
 }
 
 /** Writes the report, gives back the spool's room, and ends the job as what the run was. */
-async function finish(context: WorkerContext, job: Job, begun: ReportInput, judgement: Judgement): Promise<RunResult> {
+async function finish(
+  context: WorkerContext,
+  begun: ReportInput,
+  facts: RunFacts,
+  judgement: Judgement,
+): Promise<RunResult> {
   const { queues, spool, clock } = context
   const input = { ...begun, overlaps: await countOverlaps(queues, begun.run) }
-  const facts = await gatherFacts(context, job, begun.plan, undefined)
-  const notifications = channelsOf(context).map((channel) => {
-    const came = facts.notify(channel)
-    const delivered = came?.value !== undefined && 'delivered' in came.value
-    return { channel, delivered, ...(came?.failure === undefined ? {} : { reason: came.failure.reason }) }
+  const notifications = facts.channels.map(({ channel, notify }) => {
+    const delivered = notify?.value !== undefined && 'delivered' in notify.value
+    return { channel, delivered, ...(notify?.failure === undefined ? {} : { reason: notify.failure.reason }) }
   })
   const ended = { ...endReport(input, judgement, clock()), notifications }
   await report(context, ended)

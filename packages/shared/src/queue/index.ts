@@ -14,3 +14,4 @@ export {
 export { jobOptions } from './policy.ts'
 export { addChild, Queues } from './queues.ts'
 export { countOverlaps, reclaimSource, requestRun, type Requested } from './request.ts'
+export { type KeptSchedule, readSchedules } from './schedules.ts'

@@ -1,0 +1,1 @@
+export { type RunningProducer, startProducer } from './producer.ts'

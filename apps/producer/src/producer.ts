@@ -1,0 +1,63 @@
+import type { Config } from '@securyflex/shared/config'
+import { asBackupError, BackupError, redact } from '@securyflex/shared/errors'
+import { KeyRing } from '@securyflex/shared/keys'
+import type { Logger } from '@securyflex/shared/logging'
+import { connectPatiently, Queues } from '@securyflex/shared/queue'
+import { openStorage } from '@securyflex/shared/storage'
+import { reconcile, type ReconcilerContext } from './reconciler.ts'
+import { applySchedules } from './schedules.ts'
+
+/** How often the reconciler looks, in ms. */
+const interval = 60_000
+
+export interface RunningProducer extends AsyncDisposable {
+  close(): Promise<void>
+}
+
+/**
+ * Brings the schedules in line with the configuration, then watches over what the queues cannot mend.
+ * Schedules are kept in Redis and fire without it.
+ */
+export async function startProducer(
+  config: Config,
+  logger: Logger,
+  clock: () => Date = () => new Date(),
+): Promise<RunningProducer> {
+  if (config.redis === undefined) {
+    throw new BackupError('CONFIG_INVALID', 'There is no Redis to put jobs into.', {
+      hint: 'Set for example REDIS_URL=redis://127.0.0.1:6379, or use npm start, which brings its own.',
+    })
+  }
+  const storages = await Promise.all(config.destinations.map(openStorage))
+  const redis = connectPatiently(config.redis)
+  redis.on('error', (error) => {
+    logger.warn(`Redis: ${redact(error.message)}. Waiting for it.`)
+  })
+  const queues = new Queues(redis, config.worker.retryDelay)
+  const context: ReconcilerContext = { config, queues, storages, keys: new KeyRing(config.keys), logger, clock }
+  await applySchedules(config, queues, logger, clock())
+  const stopWatching = watch(context)
+  const close = async () => {
+    await stopWatching()
+    await queues.close()
+    redis.disconnect()
+  }
+  return { close, [Symbol.asyncDispose]: close }
+}
+
+function watch(context: ReconcilerContext): () => Promise<void> {
+  let underway = Promise.resolve()
+  const look = () => {
+    underway = underway.then(() =>
+      reconcile(context).catch((error: unknown) => {
+        context.logger.warn(`The runs could not be looked after: ${asBackupError(error).message}`, { error })
+      }),
+    )
+  }
+  look()
+  const timer = setInterval(look, interval)
+  return async () => {
+    clearInterval(timer)
+    await underway
+  }
+}
