@@ -20,7 +20,8 @@ export function redisAddress(text: string): RedisAddress {
   if (!isDecodable(url.username) || !isDecodable(url.password))
     throw new Wrong(`it contains “%” as it is; ${encode}`)
   if (url.hash !== '') throw new Wrong(`it contains “#”; ${encode}`)
-  return { url: new Secret(text), shown: `${url.protocol}//${url.host}${url.pathname}` }
+  const hidden = url.password === '' ? [] : [url.password, decodeURIComponent(url.password)]
+  return { url: new Secret(text, hidden), shown: `${url.protocol}//${url.host}${url.pathname}` }
 }
 
 /** An `http://` or `https://` address; only its origin is shown, since many services keep a secret in the path. */

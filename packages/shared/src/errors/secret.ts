@@ -14,11 +14,13 @@ const shortestSearched = 4
 export class Secret {
   readonly #value: string
 
-  constructor(value: string) {
+  /** @param hidden the parts of the value that are secret in themselves; an address has a password, say */
+  constructor(value: string, hidden: readonly string[] = [value]) {
     this.#value = value
-    if (value.length >= shortestSearched) {
-      known.add(value)
-      known.add(encodeURIComponent(value))
+    for (const part of hidden) {
+      if (part.length < shortestSearched) continue
+      known.add(part)
+      known.add(encodeURIComponent(part))
     }
   }
 
