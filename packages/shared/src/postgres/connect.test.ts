@@ -45,7 +45,7 @@ function at(port: number, host = '127.0.0.1'): Connection {
   return { ...plain.connection(), hosts: [{ host, port }] }
 }
 
-async function listening(answer: (socket: Socket) => void): Promise<{ port: number; close(): void }> {
+async function listening(answer: (socket: Socket) => void): Promise<{ port: number; close: () => void }> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket.on('error', () => undefined))

@@ -17,5 +17,5 @@ export { restoreArchive, restoreIntoNewDatabase, type RestoreOptions } from './r
 export { mayCreateDatabase, serverFacts, type ServerFacts } from './server-facts.ts'
 export { holdSnapshot, type Snapshot } from './snapshot.ts'
 export { startThrowawayServer, type ThrowawayOptions, type ThrowawayServer } from './throwaway-server.ts'
-export { startTool, type Tool, type ToolOptions } from './tool.ts'
+export { startTool, tiedToParent, type Tool, type ToolOptions } from './tool.ts'
 export { findTools, type Tools } from './tools.ts'

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
@@ -41,11 +41,12 @@ describe('startThrowawayServer', () => {
 
   it('says why a server did not start, and removes its directory', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'start-'))
+    await chmod(directory, 0o711)
     await expect(
       startThrowawayServer({ directory, settings: { shared_buffers: 'lots' } }),
     ).rejects.toMatchObject({
       code: 'INTERNAL',
-      message: expect.stringContaining('shared_buffers') as string,
+      message: expect.stringContaining('shared_buffers'),
     })
     expect(await readdir(directory)).toEqual([])
     await rm(directory, { recursive: true })
@@ -54,11 +55,11 @@ describe('startThrowawayServer', () => {
   it('says what to install when there is no server, or none that is new enough', async () => {
     await expect(startThrowawayServer({ binDirectory: '/nowhere' })).rejects.toMatchObject({
       code: 'TOOL_MISSING',
-      hint: expect.stringMatching(/install postgresql\.$/) as string,
+      hint: expect.stringMatching(/install postgresql\.$/),
     })
     await expect(startThrowawayServer({ major: 99 })).rejects.toMatchObject({
       code: 'TOOL_MISSING',
-      hint: expect.stringMatching(/install postgresql[-@]99\.$/) as string,
+      hint: expect.stringMatching(/install postgresql[-@]99\.$/),
     })
   })
 })

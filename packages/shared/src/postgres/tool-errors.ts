@@ -47,7 +47,13 @@ const connectionRules: readonly Rule[] = [
 
 const dumpRules: readonly Rule[] = [
   {
-    pattern: /canceling statement due to lock timeout|could not obtain lock/,
+    pattern: /out of shared memory/,
+    code: 'DATABASE_REFUSED',
+    message: 'needs more locks than the server has room for, one for each table',
+    hint: 'Raise max_locks_per_transaction in postgresql.conf (256 suffices for some 25,000 tables) and restart the server.',
+  },
+  {
+    pattern: /canceling statement due to (?:lock|statement) timeout|could not obtain lock/,
     code: 'DUMP_FAILED',
     message: 'waited too long for a lock on a table',
     hint: "Look for a migration or VACUUM FULL that holds it (SELECT * FROM pg_locks WHERE mode = 'AccessExclusiveLock';), and run backups at another time.",

@@ -37,7 +37,7 @@ describe('startTool', () => {
       code: 'DUMP_FAILED',
       class: 'transient',
       message: 'sh was killed by SIGKILL.',
-      hint: expect.stringContaining('out of memory') as string,
+      hint: expect.stringContaining('out of memory'),
     })
   })
 
@@ -110,7 +110,7 @@ describe('startTool', () => {
       `i=0; while [ $i -lt 500 ]; do echo "line $i" >&2; i=$((i+1)); done; ${half} >&2; exit 3`,
     )
     expect(await rejection(text(tool.stdout))).toMatchObject({
-      message: expect.stringContaining('line 499') as string,
+      message: expect.stringContaining('line 499'),
     })
     expect(tool.messages().length).toBeLessThanOrEqual(21)
     expect(tool.messages().join('').length).toBeLessThan(12_000)

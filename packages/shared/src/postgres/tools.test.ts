@@ -34,9 +34,7 @@ describe('findTools', () => {
     await expect(findTools(17, bin)).rejects.toMatchObject({
       code: 'TOOL_TOO_OLD',
       message: `PostgreSQL 17 needs client tools of version 17 or newer, and the newest in ${bin} is 14.2.`,
-      hint: expect.stringMatching(
-        /install postgresql(-client-|@)17 and correct BACKUP_PG_BIN_DIR\.$/,
-      ) as string,
+      hint: expect.stringMatching(/install postgresql(-client-|@)17 and correct BACKUP_PG_BIN_DIR\.$/),
     })
     await expect(findTools(13, bin)).resolves.toMatchObject({ major: 14, version: '14.2' })
   })
@@ -49,7 +47,7 @@ describe('findTools', () => {
     const bin = await programs('broken', 'echo "libpq.so.5: not found" >&2; exit 127')
     await expect(findTools(15, bin)).rejects.toMatchObject({
       code: 'TOOL_MISSING',
-      message: expect.stringMatching(/do not run: .*libpq\.so\.5/s) as string,
+      message: expect.stringMatching(/do not run: .*libpq\.so\.5/s),
     })
   })
 })

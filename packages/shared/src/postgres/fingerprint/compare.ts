@@ -163,15 +163,15 @@ function compareLargeObjects(
   differences: string[],
 ): void {
   if (left.count !== right.count) {
-    differences.push(
-      `There are ${String(right.count)} large objects in the copy instead of ${String(left.count)}.`,
-    )
+    differences.push(`Large objects: ${String(right.count)} in the copy instead of ${String(left.count)}.`)
   } else if (
     withChecksums &&
     left.checksum !== undefined &&
     left.checksum.join() !== right.checksum?.join()
   ) {
-    differences.push('There are as many large objects in the copy, but not with the same content.')
+    differences.push(
+      `Large objects: as many in the copy (${String(left.count)}), but not with the same content.`,
+    )
   }
 }
 

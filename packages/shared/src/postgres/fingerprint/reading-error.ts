@@ -18,6 +18,16 @@ export function explainReading(error: unknown, what: string): BackupError {
       cause: error,
     })
   }
+  if (state === '42P01') {
+    return new BackupError(
+      'DATABASE_BUSY',
+      `${what[0]?.toUpperCase() ?? ''}${what.slice(1)} was dropped while the database was read.`,
+      {
+        hint: 'Run backups at another time than migrations; the next attempt takes a new snapshot.',
+        cause: error,
+      },
+    )
+  }
   if (state === undefined) {
     return new BackupError('DATABASE_UNREACHABLE', `The connection ended while ${what} was read: ${said}.`, {
       hint: "Look into the server's log for a restart or a failover.",

@@ -2,11 +2,12 @@ import pg from 'pg'
 import { allRows } from '../rows.ts'
 import type { SequenceFingerprint } from './fingerprint.ts'
 import { explainReading } from './reading-error.ts'
+import { inSubtransaction } from './subtransaction.ts'
 
 const { escapeIdentifier, escapeLiteral } = pg
 
-/** Sequences that one query reads. */
-const batch = 200
+/** Sequences that one query reads, and whose locks are held at the same time. */
+const batch = 50
 
 type Described = Pick<SequenceFingerprint, 'schema' | 'name' | 'increment' | 'cycles'>
 
@@ -26,7 +27,8 @@ export async function sequences(client: pg.Client): Promise<SequenceFingerprint[
   )
   const found: SequenceFingerprint[] = []
   for (let start = 0; start < described.length; start += batch) {
-    found.push(...(await read(client, described.slice(start, start + batch))))
+    const some = described.slice(start, start + batch)
+    found.push(...(await inSubtransaction(client, () => read(client, some))))
   }
   return found
 }

@@ -3,6 +3,7 @@ import { allRows, oneRow } from '../rows.ts'
 import { checksumOf } from './checksum.ts'
 import type { RecordedLevel, TableFingerprint } from './fingerprint.ts'
 import { explainReading } from './reading-error.ts'
+import { inSubtransaction } from './subtransaction.ts'
 
 const { escapeIdentifier } = pg
 
@@ -14,14 +15,23 @@ interface Table {
   readonly readable: boolean
 }
 
+/** Tables whose locks are held at the same time. */
+const batch = 50
+
 /** Every plain table and every leaf of a partitioned one, counted and, if asked, summed up. */
 export async function tables(
   client: pg.Client,
   level: RecordedLevel,
   version: number,
 ): Promise<TableFingerprint[]> {
+  const listed = await listTables(client, version)
   const found: TableFingerprint[] = []
-  for (const table of await listTables(client, version)) found.push(await readTable(client, table, level))
+  for (let start = 0; start < listed.length; start += batch) {
+    await inSubtransaction(client, async () => {
+      for (const table of listed.slice(start, start + batch))
+        found.push(await readTable(client, table, level))
+    })
+  }
   return found
 }
 

@@ -1,10 +1,11 @@
 import type { FingerprintLevel } from '@securyflex/shared/config'
-import pg from 'pg'
+import type pg from 'pg'
 import { allRows, oneRow } from '../rows.ts'
 import { databaseShape } from './database.ts'
 import type { Fingerprint, RecordedLevel } from './fingerprint.ts'
 import { largeObjects } from './large-objects.ts'
 import { sequences } from './sequences.ts'
+import { ignoreLostConnection, inSubtransaction } from './subtransaction.ts'
 import { tables } from './tables.ts'
 
 /**
@@ -27,16 +28,13 @@ export async function takeFingerprint(
   level: FingerprintLevel,
 ): Promise<Fingerprint | undefined> {
   if (level === 'off') return undefined
-  const inTransaction = client.getTransactionStatus() === 'T'
-  await client.query(
-    inTransaction ? 'SAVEPOINT fingerprint' : 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
-  )
+  if (client.getTransactionStatus() === 'T')
+    return await inSubtransaction(client, () => record(client, level))
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
   try {
     return await record(client, level)
   } finally {
-    // Takes back the settings too. On a connection that is lost there is nothing to take back.
-    const end = inTransaction ? 'ROLLBACK TO SAVEPOINT fingerprint' : 'ROLLBACK'
-    if (client.getTransactionStatus() !== null) await client.query(end).catch(ignoreLostConnection)
+    await client.query('ROLLBACK').catch(ignoreLostConnection)
   }
 }
 
@@ -102,8 +100,4 @@ async function materializedViews(client: pg.Client): Promise<Fingerprint['materi
        FROM pg_catalog.pg_matviews ORDER BY schemaname COLLATE "C", matviewname COLLATE "C"`,
   )
   return [...rows]
-}
-
-function ignoreLostConnection(error: unknown): void {
-  if (error instanceof pg.DatabaseError) throw error
 }
