@@ -21,6 +21,7 @@ export type {
 export type { Connection, Host, ParsedConnection, Ssl, SslMode } from './connection/connection.ts'
 export { type Step, steps } from './steps.ts'
 export { parseConnection } from './connection/parse.ts'
+export { inheritedEnvironment, searchPath, separateEnvironment } from './inherit.ts'
 export { loadConfig, type LoadOptions, type Need } from './load.ts'
 export { isLoopback } from './parsers.ts'
 export { requireSource } from './source.ts'
