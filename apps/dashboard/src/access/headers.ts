@@ -37,5 +37,6 @@ function headers(directives: Record<string, string[]>): RequestHandler {
     strictTransportSecurity: false,
     // Origin is sent with changes, which is what tells ours from others'.
     referrerPolicy: { policy: 'same-origin' },
+    xFrameOptions: { action: 'deny' },
   })
 }

@@ -141,19 +141,30 @@ function runRow({ run, report, problem }: FoundReport, zone: string): Html {
       </td>
     </tr>`
   }
-  const { source, outcome, reason, hint, startedAt, bytes } = report
-  const why = [reason, hint].filter((part) => part !== undefined).join(' ')
+  const { source, outcome, startedAt, bytes } = report
+  const remarks = remarksOn(report).map((remark) => html`<span class="why">${redact(remark)}</span>`)
   return html`<tr>
     <td title="${run}">${source}</td>
-    <td>
-      <span class="outcome ${outcome}">${outcome}</span
-      >${why === '' ? undefined : html` <span class="why">${redact(why)}</span>`}
-    </td>
+    <td><span class="outcome ${outcome}">${outcome}</span>${remarks}</td>
     <td data-label="Started">${moment(new Date(startedAt), zone)}</td>
     <td class="number" data-label="Took">${took(report)}</td>
     <td class="number" data-label="Read">${bytes === undefined ? undefined : size(bytes)}</td>
     <td class="number" data-label="Stored">${stored(report)}</td>
   </tr>`
+}
+
+/** Why it is not a plain success, as far as the report says. */
+function remarksOn({ reason, hint, destinations, notifications, warnings }: RunReport): string[] {
+  const lost = destinations.filter(
+    (destination) => destination.reason !== undefined && destination.reason !== reason,
+  )
+  const unheard = notifications.filter(({ delivered }) => !delivered)
+  return [
+    [reason, hint].filter((part) => part !== undefined).join(' '),
+    ...lost.map((destination) => `${destination.name}: ${destination.reason ?? ''}`),
+    ...unheard.map((channel) => `Not announced by ${channel.channel}. ${channel.reason ?? ''}`),
+    ...warnings,
+  ].filter((remark) => remark !== '')
 }
 
 function took({ startedAt, finishedAt }: RunReport): string | undefined {
