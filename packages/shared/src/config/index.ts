@@ -19,6 +19,7 @@ export type {
   WorkerSettings,
 } from './config.ts'
 export type { Connection, Host, ParsedConnection, Ssl, SslMode } from './connection/connection.ts'
+export { wantsDebug } from './debug.ts'
 export { type Step, steps } from './steps.ts'
 export { parseConnection } from './connection/parse.ts'
 export { inheritedEnvironment, searchPath, separateEnvironment } from './inherit.ts'

@@ -1,0 +1,35 @@
+import { BackupError } from '@securyflex/shared/errors'
+import { type Command } from 'commander'
+import { configure } from '../configuration.ts'
+import { nextRuns } from '../next-runs.ts'
+import { examples } from '../output/examples.ts'
+import { note, print, printJson } from '../output/print.ts'
+import { moment } from '../output/written.ts'
+import { enqueue } from './enqueue-job.ts'
+
+export function addSchedule(program: Command): void {
+  program
+    .command('schedule')
+    .description('ask the running service for a backup now, and say when the schedule makes the next one')
+    .argument('<what>', '“backup”')
+    .option('--source <name>', 'which source; default: the configured one')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', examples(['schedule backup', 'the same as npm run backup:schedule backup']))
+    .action(async (what: string, options: { source?: string; json?: true }) => {
+      if (what !== 'backup') {
+        throw new BackupError('USAGE', `“${what}” cannot be scheduled; only “backup” can.`, {
+          hint: 'Type: npm run backup:schedule backup',
+        })
+      }
+      const config = configure()
+      const { run, accepted } = await enqueue(config, options.source)
+      if (options.json) printJson({ run, accepted })
+      else print(run)
+      const [next] = nextRuns(config.schedule, new Date(), 1)
+      note(
+        next === undefined
+          ? 'The schedule is off (BACKUP_SCHEDULE_ENABLED=false): this run is all there is.'
+          : `While the service runs, the schedule (BACKUP_CRON) asks for the next one at ${moment(next, config.schedule.timeZone)}.`,
+      )
+    })
+}

@@ -1,0 +1,69 @@
+import { KeyRing } from '@securyflex/shared/keys'
+import type { Command } from 'commander'
+import { configureAloud } from '../configuration.ts'
+import { examples } from '../output/examples.ts'
+import { print, printJson } from '../output/print.ts'
+import { inZone, moment } from '../output/written.ts'
+import { gatherStatus, type Status } from '../status.ts'
+
+export function addStatus(program: Command): void {
+  program
+    .command('status')
+    .description('show the schedule, the workers, the runs under way and the last run of each source')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      examples(['status', 'also checks BACKUP_CRON and BACKUP_TIMEZONE'], ['status --json', 'for a program']),
+    )
+    .action(async (options: { json?: true }) => {
+      const config = configureAloud()
+      const { status, problem } = await gatherStatus(config, new KeyRing(config.keys), new Date())
+      if (options.json) printJson(status)
+      else print(report(status))
+      if (problem !== undefined) throw problem
+    })
+}
+
+function report(status: Status): string {
+  return [...schedule(status), ...service(status), ...underWay(status), ...lastRuns(status)].join('\n')
+}
+
+function schedule({ schedule: { enabled, cron, timeZone, next } }: Status): string[] {
+  if (!enabled) return ['Schedule: off (BACKUP_SCHEDULE_ENABLED=false)']
+  return [
+    `Schedule: ${cron} in ${timeZone}; next:`,
+    ...next.map((time) => `  ${moment(new Date(time), timeZone)}`),
+  ]
+}
+
+function service({ service: { redis, running, unserved } }: Status): string[] {
+  if (redis === null) return ['Service: not running (npm start), and REDIS_URL is not set']
+  if (!running) return [`Service: Redis at ${redis} does not answer`]
+  if (unserved.length === 0) return [`Service: Redis at ${redis}, workers serve every queue`]
+  return [
+    `Service: Redis at ${redis}, no worker serves ${unserved.join(', ')} (npx --no securyflex-backup worker)`,
+  ]
+}
+
+function underWay({ underWay, schedule: { timeZone } }: Status): string[] {
+  if (underWay.length === 0) return ['Under way: nothing']
+  return [
+    'Under way:',
+    ...underWay.map(
+      ({ run, state, requestedAt }) =>
+        `  ${run}  ${state}, asked for at ${inZone(new Date(requestedAt), timeZone)}`,
+    ),
+  ]
+}
+
+function lastRuns({ sources, schedule: { timeZone } }: Status): string[] {
+  if (sources.length === 0) return ['Sources: none (set DATABASE_URL)']
+  return ['Last run of each source:', ...sources.map((source) => `  ${lastRun(source, timeZone)}`)]
+}
+
+function lastRun({ source, last, problem }: Status['sources'][number], timeZone: string): string {
+  if (last === null) return `${source}: ${problem ?? 'none yet'}`
+  const ended = inZone(new Date(last.finishedAt ?? last.startedAt), timeZone)
+  const why = last.reason === null ? '' : `: ${last.reason}`
+  return `${source}: ${last.outcome} at ${ended} (${last.run})${why}`
+}

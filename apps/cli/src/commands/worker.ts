@@ -1,0 +1,21 @@
+import { createLogger } from '@securyflex/shared/logging'
+import type { Command } from 'commander'
+import { configureAloud } from '../configuration.ts'
+import { untilInterrupted } from '../interruption.ts'
+import { examples } from '../output/examples.ts'
+
+export function addWorker(program: Command): void {
+  program
+    .command('worker')
+    .description('run a worker alone: it does the steps of runs')
+    .addHelpText('after', examples(['worker', 'until Ctrl-C; REDIS_URL says where the queues are']))
+    .action(async () => {
+      const config = configureAloud('redis')
+      const logger = createLogger({ name: 'worker', ...config.logs })
+      const { startWorker } = await import('@securyflex/worker')
+      const worker = await startWorker(config, logger)
+      await untilInterrupted()
+      await worker.close()
+      await logger.close()
+    })
+}

@@ -1,0 +1,70 @@
+import type { ErrorCode } from '@securyflex/shared/errors'
+import type { KeyRing } from '@securyflex/shared/keys'
+import { type FoundBackup, findBackups, timeOfRun } from '@securyflex/shared/repository'
+import type { Storage } from '@securyflex/shared/storage'
+
+/** One backup at one destination, as `list` shows it. Unknown is null: the document must be the same in every line. */
+export interface ListedBackup {
+  readonly run: string
+  readonly source: string
+  /** When it was asked for. */
+  readonly time: string
+  readonly destination: string
+  readonly state: 'readable' | 'unauthenticated' | 'damaged' | 'key missing' | 'key wrong' | 'newer format'
+  /** Of the streams, before compression. */
+  readonly bytes: number | null
+  /** What this backup added at this destination. */
+  readonly stored: number | null
+  /** `none` without encryption. */
+  readonly cipher: string | null
+  /** Why it cannot be read. */
+  readonly problem: string | null
+}
+
+/** Every backup of `sources` at every store, newest first; a bad one is told, not left out. */
+export async function listBackups(
+  storages: readonly Storage[],
+  sources: readonly string[],
+  keys: KeyRing,
+): Promise<ListedBackup[]> {
+  const backups: ListedBackup[] = []
+  for (const storage of storages) {
+    for (const source of sources) {
+      for await (const found of findBackups(storage, source, keys)) {
+        backups.push(listed(found, source, storage.name, keys))
+      }
+    }
+  }
+  return backups.sort((a, b) => b.time.localeCompare(a.time) || a.run.localeCompare(b.run))
+}
+
+function listed(found: FoundBackup, source: string, destination: string, keys: KeyRing): ListedBackup {
+  const { run, opened, problem } = found
+  const common = { run, source, time: timeOfRun(run).toISOString(), destination }
+  if (opened === undefined) {
+    return {
+      ...common,
+      state: stateOf(problem.code),
+      bytes: null,
+      stored: null,
+      cipher: null,
+      problem: problem.message,
+    }
+  }
+  const { streams, stored, options } = opened.manifest
+  return {
+    ...common,
+    // Whoever can write to the store could have put it there; without any key nothing better is to be had.
+    state: opened.authenticated || keys.empty ? 'readable' : 'unauthenticated',
+    bytes: streams.reduce((sum, { bytes }) => sum + bytes, 0),
+    stored: stored.bytes,
+    cipher: options.cipher,
+    problem: null,
+  }
+}
+
+function stateOf(code: ErrorCode): ListedBackup['state'] {
+  if (code === 'KEY_MISSING') return 'key missing'
+  if (code === 'KEY_WRONG') return 'key wrong'
+  return code === 'FORMAT_UNKNOWN' ? 'newer format' : 'damaged'
+}
