@@ -23,7 +23,7 @@ export function firstPage(config: Config, overview: Overview): string {
   return page(
     'SecuryFlex Backup',
     html`<h1>Backups</h1>
-      ${notices(config, overview)} ${nextBackup(config, live)} ${lastRuns(past, zone)}
+      ${notices(config, overview)} ${sourceList(config)} ${nextBackup(config, live)} ${lastRuns(past, zone)}
       ${live === undefined ? undefined : queueTable(live.queues)}
       <p class="soft">As of ${moment(now, zone)}, times in ${zone}. Reload the page for newer figures.</p>`,
   )
@@ -90,14 +90,21 @@ function notice(content: Html): Html {
   return html`<div class="notice">${content}</div>`
 }
 
-function nextBackup({ schedule, sources }: Config, live: Live | undefined): Html {
+function sourceList({ sources }: Config): Html | undefined {
+  if (sources.length === 0) return undefined
+  return html`<h2>Sources</h2>
+    ${sources.map(
+      ({ name, connection }) => html`<p>${name} <span class="soft">${redact(connection.shown)}</span></p>`,
+    )}`
+}
+
+function nextBackup({ schedule }: Config, live: Live | undefined): Html {
   return html`<h2>Next backup</h2>
     ${live === undefined ? undefined : planned(live.next, schedule)}
     <p>
       For a backup ${live?.next.length ? 'before that' : 'now'}, type <code>npm run backup</code> in a
       terminal.
-    </p>
-    ${sources.map(({ name, connection }) => html`<p class="soft">${name}: ${redact(connection.shown)}</p>`)}`
+    </p>`
 }
 
 function planned(next: readonly NextRun[], { enabled, cron, timeZone }: Config['schedule']): Html {
@@ -136,7 +143,7 @@ function runRow({ run, report, problem }: FoundReport, zone: string): Html {
   if (report === undefined) {
     return html`<tr>
       <td>${run}</td>
-      <td colspan="5">
+      <td class="told" colspan="5">
         <span class="outcome unknown">unreadable</span> <span class="why">${redact(problem)}</span>
       </td>
     </tr>`

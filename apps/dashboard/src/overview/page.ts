@@ -51,15 +51,19 @@ pre { margin: .5rem 0; padding: .6rem .8rem; background: var(--ground); border: 
 .outcome { font-weight: 600; }
 table { width: 100%; border-collapse: collapse; }
 th { text-align: left; font-weight: 600; color: var(--soft); }
-th, td { padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+th, td { padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; white-space: nowrap; }
+.told { white-space: normal; overflow-wrap: anywhere; }
+p { overflow-wrap: anywhere; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .why { display: block; color: var(--soft); }
 @media (max-width: 40rem) {
   .runs thead { display: none; }
   .runs tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
-  .runs td { display: block; padding: 0; border: 0; text-align: left; }
+  .runs td { display: block; padding: 0; border: 0; text-align: left; white-space: normal; }
+  .runs td:first-child { font-weight: 600; }
   .runs td[data-label]::before { content: attr(data-label) ': '; color: var(--soft); }
   .runs td:empty { display: none; }
-  .queues th, .queues td { padding-right: .5rem; }
+  .queues th, .queues td { padding-right: .4rem; font-size: .9rem; }
+  .queues td:first-child { white-space: normal; }
 }
 `
