@@ -1,4 +1,8 @@
 import type { Command } from 'commander'
+import { addBackup } from './commands/backup.ts'
+import { addStart } from './commands/start.ts'
+import { addDemo } from './commands/demo.ts'
+import { addHealth } from './commands/health.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addDashboard } from './commands/dashboard.ts'
 import { addEnqueueJob } from './commands/enqueue-job.ts'
@@ -13,15 +17,19 @@ import { addWorker } from './commands/worker.ts'
 
 /** Every command, in the order of the help: what people do each day first, the single processes last. */
 export const commandTable: readonly ((program: Command) => void)[] = [
-  addEnqueueJob,
+  addBackup,
+  addStart,
   addStatus,
+  addHealth,
   addList,
   addVerify,
   addPrune,
+  addEnqueueJob,
   addCancel,
   addSchedule,
   addKey,
   addProducer,
   addWorker,
   addDashboard,
+  addDemo,
 ]

@@ -1,13 +1,14 @@
 import type { Config } from '@securyflex/shared/config'
-import type { BackupError } from '@securyflex/shared/errors';
+import type { BackupError } from '@securyflex/shared/errors'
 import { asBackupError } from '@securyflex/shared/errors'
 import { findReports, type RunReport } from '@securyflex/shared/history'
 import type { KeyRing } from '@securyflex/shared/keys'
 import { type Queues } from '@securyflex/shared/queue'
 import type { Storage } from '@securyflex/shared/storage'
 import { nextRuns } from './next-runs.ts'
-import { findAddress, unservedQueues, withQueues } from './queues.ts'
+import { unservedQueues, withQueues } from './queues.ts'
 import { openRepositories, sourcesOf } from './repositories.ts'
+import { findService } from './service/index.ts'
 
 /** How many of the schedule's next times are shown. */
 const shownTimes = 3
@@ -72,7 +73,7 @@ export async function gatherStatus(
 type Live = Pick<Status, 'service' | 'underWay'> & { readonly problem: BackupError | undefined }
 
 async function askRedis(config: Config): Promise<Live> {
-  const redis = findAddress(config)?.shown ?? null
+  const redis = (config.redis ?? (await findService(config))?.redis)?.shown ?? null
   const silent = { service: { redis, running: false, unserved: [] }, underWay: [] }
   if (redis === null) return { ...silent, problem: undefined }
   try {

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { configure } from '../configuration.ts'
 import { untilInterrupted } from '../interruption.ts'
 import { examples } from '../output/examples.ts'
-import { addressOf } from '../queues.ts'
+import { resolveRedis } from '../service/index.ts'
 
 export function addDashboard(program: Command): void {
   program
@@ -15,7 +15,7 @@ export function addDashboard(program: Command): void {
     .action(async () => {
       const config = configure()
       const { startDashboard } = await import('@securyflex/dashboard')
-      await using _dashboard = await startDashboard(config, { redis: addressOf(config) })
+      await using _dashboard = await startDashboard(config, { redis: await resolveRedis(config) })
       await untilInterrupted()
     })
 }

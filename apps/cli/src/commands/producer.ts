@@ -3,7 +3,8 @@ import type { Command } from 'commander'
 import { configureAloud } from '../configuration.ts'
 import { untilInterrupted } from '../interruption.ts'
 import { examples } from '../output/examples.ts'
-import { addressOf, unservedQueues, withQueues } from '../queues.ts'
+import { unservedQueues, withQueues } from '../queues.ts'
+import { resolveRedis } from '../service/index.ts'
 
 export function addProducer(program: Command): void {
   program
@@ -11,8 +12,8 @@ export function addProducer(program: Command): void {
     .description('run the producer alone: it keeps the schedules and looks after runs')
     .addHelpText('after', examples(['producer', 'until Ctrl-C; REDIS_URL says where the queues are']))
     .action(async () => {
-      const configured = configureAloud('redis')
-      const config = { ...configured, redis: addressOf(configured) }
+      const configured = configureAloud()
+      const config = { ...configured, redis: await resolveRedis(configured) }
       const logger = createLogger({ name: 'producer', ...config.logs })
       const unserved = await withQueues(config, (queues) => unservedQueues(queues, config))
       if (unserved.length > 0) {

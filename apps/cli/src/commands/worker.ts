@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { configureAloud } from '../configuration.ts'
 import { untilInterrupted } from '../interruption.ts'
 import { examples } from '../output/examples.ts'
+import { resolveRedis } from '../service/index.ts'
 
 export function addWorker(program: Command): void {
   program
@@ -10,7 +11,8 @@ export function addWorker(program: Command): void {
     .description('run a worker alone: it does the steps of runs')
     .addHelpText('after', examples(['worker', 'until Ctrl-C; REDIS_URL says where the queues are']))
     .action(async () => {
-      const config = configureAloud('redis')
+      const configured = configureAloud('key')
+      const config = { ...configured, redis: await resolveRedis(configured) }
       const logger = createLogger({ name: 'worker', ...config.logs })
       const { startWorker } = await import('@securyflex/worker')
       const worker = await startWorker(config, logger)

@@ -1,0 +1,24 @@
+import type { Command } from 'commander'
+import { configureAloud } from '../configuration.ts'
+import { examples } from '../output/examples.ts'
+import { runBackup } from '../service/index.ts'
+
+export function addBackup(program: Command): void {
+  program
+    .command('backup')
+    .description('make a backup now and follow it to its end')
+    .argument('[source]', 'name of the source; default: the configured one')
+    .option('--json', 'print one JSON document at the end')
+    .addHelpText(
+      'after',
+      examples([
+        'backup',
+        'through the running service; where none runs, it brings Redis and a worker itself',
+      ]) +
+        '\n\nThe same is: npm run backup. Settings given with it hold for this run:\n' +
+        '  BACKUP_COMPRESSION=true BACKUP_ENCRYPTION=true npm run backup',
+    )
+    .action(async (source: string | undefined, { json }: { json?: true }) => {
+      process.exitCode = await runBackup(configureAloud('source'), { source, json })
+    })
+}
