@@ -1,4 +1,20 @@
-import type { Config } from '@securyflex/shared/config'
+import { userInfo } from 'node:os'
+import { type Config, inheritedEnvironment, type RedisAddress, requireSource, type Source } from '@securyflex/shared/config'
+import { BackupError } from '@securyflex/shared/errors'
+import { findReports } from '@securyflex/shared/history'
+import { KeyRing } from '@securyflex/shared/keys'
+import { cancelRun, connectOrFail, Queues, type Requested, requestRun } from '@securyflex/shared/queue'
+import { newRunId } from '@securyflex/shared/repository'
+import { openStorageForReading } from '@securyflex/shared/storage'
+import { note } from '../output/print.ts'
+import { unservedQueues } from '../queues.ts'
+import { followRun, type RunEnd } from './follow.ts'
+import { narrator } from './narrator.ts'
+import { exitStatusOf, showEnd } from './outcome.ts'
+import { startRedis } from './redis/redis.ts'
+import { type StopRequest, whenAskedToStop } from './stop-request.ts'
+import { type LoneWorker, startLoneWorker } from './lone-worker.ts'
+import { claimService, findService, type ServiceWord } from './word.ts'
 
 export interface BackupOptions {
   /** Name of the source; the first one without it. */
@@ -8,9 +24,164 @@ export interface BackupOptions {
 }
 
 /**
- * Makes one backup and follows it to its end, bringing Redis and a worker where none serve.
+ * Makes one backup and follows it to its end. Where no service answers it brings Redis, and where no worker
+ * serves a worker, for this one run, and stops them afterwards.
  * @returns the exit status: 0 success, 8 failed, 9 degraded, 130 cancelled
+ * @throws CONFIG_INVALID, SOURCE_UNKNOWN, REDIS_UNREACHABLE, SETUP_NEEDED before anything is asked for
  */
-export async function runBackup(_config: Config, _options: BackupOptions = {}): Promise<number> {
-  return Promise.reject(new Error('not there yet'))
+export async function runBackup(config: Config, options: BackupOptions = {}): Promise<number> {
+  const source = requireSource(config, options.source)
+  await using stopping = whenAskedToStop()
+  await using redis = await findOrStartRedis(config, source)
+  await using queues = await openQueues(config, redis.address)
+  const unserved = await unservedQueues(queues, config)
+  await using worker = unserved.length === 0 ? undefined : await bringWorker(config, redis, stopping)
+  const requested = await request(config, queues, source)
+  sayRequested(requested, source)
+  const end = await follow({ config, address: redis.address, queues, source, run: requested.run, worker, stopping, json: options.json === true })
+  showEnd(end, { ...requested, source: source.name, json: options.json === true })
+  return exitStatusOf(end)
+}
+
+interface FoundRedis extends AsyncDisposable {
+  readonly address: RedisAddress
+  /** Whether this process started it. */
+  readonly own: boolean
+}
+
+/** `REDIS_URL`, the running service's, or one that lives as long as this command. */
+async function findOrStartRedis(config: Config, source: Source): Promise<FoundRedis> {
+  if (config.redis !== undefined) return found(config.redis)
+  const service = await findService(config)
+  if (service !== undefined) return found(fitting(service, source))
+  const claim = await claimService(config, 'backup', new Date())
+  if ('holder' in claim) return found(fitting(claim.holder, source))
+  try {
+    const redis = await startRedis(config)
+    const dispose = async () => {
+      await redis.stop()
+      await claim.release()
+    }
+    return { address: redis.address, own: true, [Symbol.asyncDispose]: dispose }
+  } catch (error) {
+    await claim.release()
+    throw error
+  }
+}
+
+function found(address: RedisAddress): FoundRedis {
+  return { address, own: false, [Symbol.asyncDispose]: () => Promise.resolve() }
+}
+
+/** The service's workers know their own sources only: one of this name elsewhere would be the wrong backup. */
+function fitting({ redis, pid, sources }: ServiceWord, { name, connection }: Source): RedisAddress {
+  const known = sources.find((source) => source.name === name)
+  if (known?.shown === connection.shown) return redis
+  const what =
+    known === undefined
+      ? `was started without ${name}`
+      : `backs up another ${name} (${known.shown}), not ${connection.shown}`
+  throw new BackupError('CONFIG_INVALID', `The service that runs (process ${pid}) ${what}.`, {
+    hint: 'Stop it with Ctrl-C in its terminal, and start it with this DATABASE_URL: npm start',
+  })
+}
+
+async function openQueues(config: Config, address: RedisAddress): Promise<Queues & AsyncDisposable> {
+  const redis = await connectOrFail(address)
+  // Heard where the run is followed, over a connection of its own.
+  redis.on('error', () => undefined)
+  const dispose = async () => {
+    await queues.close()
+    redis.disconnect()
+  }
+  const queues = Object.assign(new Queues(redis, config.worker.retryDelay), { [Symbol.asyncDispose]: dispose })
+  return queues
+}
+
+async function bringWorker(config: Config, redis: FoundRedis, stopping: StopRequest): Promise<LoneWorker> {
+  note(
+    redis.own
+      ? 'No service is running: Redis and a worker are started for this one run.'
+      : `No worker serves the queues in Redis at ${redis.address.shown}: one is started for this one run.`,
+  )
+  const env = inheritedEnvironment({ REDIS_URL: redis.address.url.reveal() })
+  return startLoneWorker(config, redis.address, env, stopping.hurry)
+}
+
+async function request(config: Config, queues: Queues, { name }: Source): Promise<Requested> {
+  const now = new Date()
+  return requestRun(queues, newRunId(name, now), {
+    v: 1,
+    source: name,
+    requestedBy: `command line (${userName()})`,
+    requestedAt: now.toISOString(),
+    options: config.requested,
+  })
+}
+
+/** In a container the process's user may have no name. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) return `user ${String(process.getuid?.() ?? '')}`
+    throw error
+  }
+}
+
+function sayRequested({ run, accepted }: Requested, { name, connection }: Source): void {
+  if (accepted) note(`Backing up ${name} (${connection.shown}) as ${run}`)
+  else note(`A run of ${name} is under way already, and this request is recorded with it. Following ${run}`)
+}
+
+interface Following {
+  readonly config: Config
+  readonly address: RedisAddress
+  readonly queues: Queues
+  readonly source: Source
+  readonly run: string
+  readonly worker: LoneWorker | undefined
+  readonly stopping: StopRequest
+  readonly json: boolean
+}
+
+/** Follows the run; Ctrl-C cancels it if its worker is this process's own, else only ends the following. */
+async function follow(following: Following): Promise<RunEnd> {
+  const { config, address, queues, source, run, worker, stopping, json } = following
+  const leave = new AbortController()
+  const interrupted = stopping.asked.then(async () => {
+    if (worker === undefined) {
+      leave.abort(stopsFollowing(run))
+      return
+    }
+    note('The run is being cancelled; Ctrl-C again ends everything at once.')
+    stopping.hurry.addEventListener('abort', () => leave.abort(new BackupError('CANCELLED', `The run ${run} was cut off.`)))
+    await cancelRun(queues.redis, run)
+  })
+  const shown = json ? undefined : narrator(await lastSize(config, source))
+  try {
+    const stop = AbortSignal.any([leave.signal, ...(worker === undefined ? [] : [worker.lost])])
+    const ended = followRun(config, address, run, (state) => shown?.tell(state), stop)
+    // A cancel that could not be sent ends the following; one that was sent does not.
+    return await Promise.race([ended, interrupted.then(() => ended)])
+  } finally {
+    shown?.end()
+  }
+}
+
+function stopsFollowing(run: string): BackupError {
+  return new BackupError('CANCELLED', `The run ${run} goes on; only the following ended.`, {
+    hint: `To cancel it, type: npx --no securyflex-backup cancel ${run}`,
+  })
+}
+
+/** Bytes that the last good run read: what this one will read, more or less. */
+async function lastSize(config: Config, { name }: Source): Promise<number | undefined> {
+  const [destination] = config.destinations
+  if (destination === undefined) return undefined
+  const reports = findReports(openStorageForReading(destination), name, new KeyRing(config.keys), 5)
+  for await (const { report } of reports) {
+    if (report?.outcome === 'success' && report.bytes !== undefined) return report.bytes
+  }
+  return undefined
 }

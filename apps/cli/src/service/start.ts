@@ -1,6 +1,123 @@
-import type { Config } from '@securyflex/shared/config'
+import type { Config, RedisAddress } from '@securyflex/shared/config'
+import { inheritedEnvironment } from '@securyflex/shared/config'
+import { BackupError } from '@securyflex/shared/errors'
+import { connectOrFail } from '@securyflex/shared/queue'
+import { note, print } from '../output/print.ts'
+import { type AppName, type Ending, partOf, startApp } from './part.ts'
+import { refuseBusyPort } from './port.ts'
+import { startRedis } from './redis/redis.ts'
+import { whenAskedToStop } from './stop-request.ts'
+import { type Supervised, Supervisor } from './supervisor.ts'
+import { type Claim, claimService, type ServiceWord } from './word.ts'
 
-/** Runs the whole service in this terminal until SIGINT or SIGTERM. @returns the exit status */
-export async function startService(_config: Config): Promise<number> {
-  return Promise.reject(new Error('not there yet'))
+/** How long each may take to end, in ms; a worker gives its jobs ten seconds before it hands them back. */
+const grace: Record<AppName | 'redis', number> = {
+  producer: 5_000,
+  worker: 20_000,
+  dashboard: 8_000,
+  redis: 10_000,
+}
+
+/**
+ * Runs the whole service in this terminal until SIGINT, SIGTERM or SIGHUP: Redis, unless `REDIS_URL` names
+ * one, producer, worker and dashboard. What dies is started again.
+ * @returns the exit status: 0 after an orderly stop
+ * @throws PORT_IN_USE, REDIS_UNREACHABLE, SETUP_NEEDED before anything is left running; USAGE if it runs already
+ */
+export async function startService(config: Config): Promise<number> {
+  await refuseBusyPort(config.dashboard)
+  await using stopping = whenAskedToStop()
+  await using service = await openService(config)
+  const fatal = Promise.withResolvers<number>()
+  const supervisor = new Supervisor({
+    say: note,
+    giveUp: (name, ending) => fatal.resolve(explainEnd(name, ending)),
+  })
+  try {
+    const redis = await service.redis(supervisor)
+    for (const name of ['dashboard', 'worker', 'producer'] as const) await supervisor.add(app(name, redis))
+    announce(config, service.claim?.word)
+    const status = await Promise.race([fatal.promise, stopping.asked.then(() => 0)])
+    note('Stopping; what is under way is handed back. Ctrl-C again ends it at once.')
+    return status
+  } finally {
+    await supervisor.stop(stopping.hurry)
+  }
+}
+
+interface Service extends AsyncDisposable {
+  /** Present where Redis is this service's own. */
+  readonly claim: Claim | undefined
+  redis(supervisor: Supervisor): Promise<RedisAddress>
+}
+
+/** Settles whose Redis it is. */
+async function openService(config: Config): Promise<Service> {
+  const { redis: address } = config
+  if (address !== undefined) {
+    const redis = async () => {
+      const connection = await connectOrFail(address)
+      connection.disconnect()
+      return address
+    }
+    return { claim: undefined, redis, [Symbol.asyncDispose]: () => Promise.resolve() }
+  }
+  const claim = await claimService(config, 'service', new Date())
+  if ('holder' in claim) throw alreadyRuns(config, claim.holder)
+  const redis = async (supervisor: Supervisor) => {
+    await supervisor.add(embeddedRedis(config))
+    return claim.word.redis
+  }
+  return { claim, redis, [Symbol.asyncDispose]: () => claim.release() }
+}
+
+function alreadyRuns({ directory }: Config, { kind, pid }: ServiceWord): BackupError {
+  return kind === 'service'
+    ? new BackupError('USAGE', `The service runs already on ${directory}: its process is ${pid}.`, {
+        hint: `Stop it with Ctrl-C in its terminal, or with: kill ${pid}`,
+      })
+    : new BackupError('USAGE', `A single backup is under way on ${directory}: its process is ${pid}.`, {
+        hint: 'Start the service when it is done.',
+      })
+}
+
+/** Redis as a part that is kept running. */
+function embeddedRedis(config: Config): Supervised {
+  return {
+    name: 'redis',
+    grace: grace.redis,
+    start: async () => {
+      const redis = await startRedis(config)
+      const { process, ended } = partOf(redis.process)
+      return { process, ended: ended.then((ending) => redis.stop().then(() => ending)) }
+    },
+  }
+}
+
+/** An application as a part that is kept running; its lines are shown as they come. */
+function app(name: AppName, redis: RedisAddress): Supervised {
+  const env = inheritedEnvironment({ REDIS_URL: redis.url.reveal() })
+  const say = (line: string) => note(`${name.padEnd(9)} | ${line}`)
+  return { name, grace: grace[name], start: () => startApp(name, env, say) }
+}
+
+function announce(config: Config, word: ServiceWord | undefined): void {
+  const { host, port } = config.dashboard
+  print(`The service runs (process ${process.pid}); Ctrl-C stops it.`)
+  print(`  Backups:   ${config.directory}`)
+  if (port !== 0) print(`  Dashboard: http://${host.includes(':') ? `[${host}]` : host}:${port}/`)
+  if (config.sources.length > 0) {
+    for (const { name, connection } of config.sources) print(`  Database:  ${name} (${connection.shown})`)
+    print(
+      `  A backup now, in another terminal${word === undefined ? ' with the same REDIS_URL' : ''}: npm run backup`,
+    )
+    return
+  }
+  print('  Database:  none is configured, so nothing is backed up. Stop with Ctrl-C and type for example:')
+  print('    DATABASE_URL=postgresql://backup@localhost:5432/shop npm start')
+}
+
+function explainEnd(name: string, { status, words }: Ending): number {
+  note(`The ${name} ${words}, as it said above; a restart would not mend that, so the service stops.`)
+  return status ?? 1
 }
