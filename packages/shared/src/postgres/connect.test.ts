@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import type { Connection, Ssl } from '@securyflex/shared/config'
 import { BackupError, Secret } from '@securyflex/shared/errors'
 import { openConnection, sameServer } from './connect.ts'
@@ -20,8 +20,8 @@ const stranger = join(authority, 'stranger.crt')
 selfSigned(certificate, key)
 selfSigned(stranger, join(authority, 'stranger.key'))
 
-const secured = testServer({ listen: 'loopback' })
-const plain = testServer({ listen: 'loopback' })
+const secured = testServer({ beforeAll, afterAll }, { listen: 'loopback' })
+const plain = testServer({ beforeAll, afterAll }, { listen: 'loopback' })
 
 afterAll(() => rm(authority, { recursive: true }))
 

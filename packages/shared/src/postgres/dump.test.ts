@@ -10,7 +10,7 @@ import { holdSnapshot, type Snapshot } from './snapshot.ts'
 import { findTools, type Tools } from './tools.ts'
 import { rejection, testServer, until } from './test-server.ts'
 
-const shared = testServer()
+const shared = testServer({ beforeAll, afterAll })
 let tools: Tools
 beforeAll(async () => {
   tools = await findTools(shared.server.major)

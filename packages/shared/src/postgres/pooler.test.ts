@@ -1,13 +1,13 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { describe, expect, it } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import type { Connection } from '@securyflex/shared/config'
 import type pg from 'pg'
 import { openConnection } from './connect.ts'
 import { refusePooler } from './pooler.ts'
 import { rejection, testServer } from './test-server.ts'
 
-const shared = testServer()
+const shared = testServer({ beforeAll, afterAll })
 
 /** One message of the server: its letter, its length, its body. */
 function message(letter: string, ...parts: readonly (number | string | Buffer)[]): Buffer {

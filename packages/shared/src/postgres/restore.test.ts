@@ -13,7 +13,7 @@ import { holdSnapshot } from './snapshot.ts'
 import { findTools, type Tools } from './tools.ts'
 import { rejection, testServer, until } from './test-server.ts'
 
-const shared = testServer()
+const shared = testServer({ beforeAll, afterAll })
 let tools: Tools
 let source = ''
 let archive: Buffer

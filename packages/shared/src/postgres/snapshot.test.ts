@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, it } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { openConnection } from './connect.ts'
 import { mayCreateDatabase, serverFacts } from './server-facts.ts'
 import { holdSnapshot } from './snapshot.ts'
@@ -11,7 +11,7 @@ import { takeFingerprint } from './fingerprint/take.ts'
 import { startThrowawayServer } from './throwaway-server.ts'
 import { rejection, testServer, until } from './test-server.ts'
 
-const shared = testServer()
+const shared = testServer({ beforeAll, afterAll })
 
 describe('holdSnapshot', () => {
   it('keeps showing the database as it was, also to another session', async () => {

@@ -1,4 +1,3 @@
-import { afterAll, beforeAll } from '@jest/globals'
 import type { Connection } from '@securyflex/shared/config'
 import type pg from 'pg'
 import { openConnection } from './connect.ts'
@@ -17,8 +16,14 @@ export interface TestServer {
   database(): Promise<string>
 }
 
+/** Jest's, handed over so that this file needs none of it. */
+interface Hooks {
+  readonly beforeAll: (work: () => Promise<void>) => void
+  readonly afterAll: (work: () => Promise<void>) => void
+}
+
 /** Starts a server before the tests of a file and stops it after them. */
-export function testServer(options: ThrowawayOptions = {}): TestServer {
+export function testServer({ beforeAll, afterAll }: Hooks, options: ThrowawayOptions = {}): TestServer {
   let running: ThrowawayServer | undefined
   let created = 0
   const clients: pg.Client[] = []

@@ -116,6 +116,15 @@ describe('startTool', () => {
     expect(tool.messages().join('').length).toBeLessThan(12_000)
   })
 
+  it('quotes what went wrong, not the long statement after it', async () => {
+    const tool = script(
+      `echo "pg_restore: error: relation exists" >&2; i=0; while [ $i -lt 50 ]; do echo "  column_$i int," >&2; i=$((i+1)); done; exit 1`,
+    )
+    expect(await rejection(text(tool.stdout))).toMatchObject({
+      message: 'sh failed with status 1: pg_restore: error: relation exists.',
+    })
+  })
+
   it('dies with the process that started it, when that is killed', async () => {
     const start = `
       import { startTool } from ${JSON.stringify(join(import.meta.dirname, 'tool.ts'))}

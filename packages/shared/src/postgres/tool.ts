@@ -15,7 +15,7 @@ export interface Tool {
    * to its end. Rejects with what went wrong, or with the signal's reason when it was aborted.
    */
   readonly done: Promise<void>
-  /** The last lines that it wrote to standard error, also those of a success. */
+  /** Its first complaints and the last lines that it wrote to standard error, also those of a success. */
   messages(): readonly string[]
 }
 
@@ -35,7 +35,7 @@ export interface ToolOptions {
 
 /** Milliseconds between asking a tool to stop and killing it. */
 const killDelay = 5_000
-/** Lines of standard error that are kept. */
+/** Lines at the end of standard error that are kept. */
 const keptLines = 20
 /** Characters of one such line that are kept. */
 const keptLength = 500
@@ -52,7 +52,7 @@ export function startTool(path: string, args: readonly string[], options: ToolOp
     stdio: [options.stdin === true ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   })
   const output = child.stdout ?? Readable.from([])
-  const messages = lastLines(child.stderr ?? Readable.from([]))
+  const messages = keptMessages(child.stderr ?? Readable.from([]))
   const stop = stopper(child, output, signal)
 
   const done = new Promise<void>((resolve, reject) => {
@@ -114,18 +114,37 @@ function stopper(
   }
 }
 
-function lastLines(stream: Readable): () => readonly string[] {
-  let lines: string[] = []
+/** Lines that say what is wrong, in the words of PostgreSQL's tools; a long statement often follows them. */
+const complaint = /\b(?:error|ERROR|FATAL|PANIC):/
+/** How many of the first complaints are kept, whatever comes after them. */
+const keptComplaints = 5
+
+/** The first complaints and the last lines of a stream. */
+function keptMessages(stream: Readable): () => readonly string[] {
+  const complaints: string[] = []
+  const last: string[] = []
   let unfinished = ''
+  const keep = (line: string) => {
+    const short = line.slice(0, keptLength)
+    last.push(short)
+    const pushedOut = last.length > keptLines ? last.shift() : undefined
+    if (pushedOut !== undefined && complaint.test(pushedOut) && complaints.length < keptComplaints) {
+      complaints.push(pushedOut)
+    }
+  }
   stream.setEncoding('utf8')
   stream.on('data', (text: string) => {
-    const parts = (unfinished + text).split('\n')
-    unfinished = (parts.pop() ?? '').slice(0, keptLength)
-    lines = [...lines, ...parts.filter((line) => line !== '').map((line) => line.slice(0, keptLength))].slice(
-      -keptLines,
-    )
+    const lines = (unfinished + text).split('\n')
+    unfinished = (lines.pop() ?? '').slice(0, keptLength)
+    for (const line of lines) if (line !== '') keep(line)
   })
-  return () => (unfinished === '' ? lines : [...lines, unfinished])
+  return () => [...complaints, ...last, ...(unfinished === '' ? [] : [unfinished])]
+}
+
+/** What a message quotes: the complaints if there are any, else the end. */
+function gist(messages: readonly string[]): string {
+  const complaints = messages.filter((line) => complaint.test(line)).slice(0, keptComplaints)
+  return (complaints.length > 0 ? complaints : messages.slice(-keptComplaints)).join(' | ')
 }
 
 function nameOf(path: string): string {
@@ -171,7 +190,7 @@ function failure(
   if (unstartable !== undefined) return cannotStart(path, new Error(unstartable))
   const explained = explain?.(messages)
   if (explained !== undefined) return explained
-  const said = messages.slice(-5).join(' | ')
+  const said = gist(messages)
   return new BackupError(
     failureCode,
     `${name} failed with status ${String(status)}${said === '' ? ', silently' : `: ${said}`}.`,
