@@ -29,7 +29,9 @@ export function webhookAddress(text: string): { url: Secret; shown: string } {
   const url = parse(text)
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     throw new Wrong('it begins with neither https:// nor http://')
-  return { url: new Secret(text), shown: url.pathname === '/' ? url.origin : `${url.origin}/…` }
+  const place = `${url.pathname}${url.search}`
+  if (place === '/' && url.username === '') return { url: new Secret(text, []), shown: url.origin }
+  return { url: new Secret(text, [text, place]), shown: `${url.origin}/…` }
 }
 
 function parse(text: string): URL {

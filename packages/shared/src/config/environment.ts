@@ -59,34 +59,42 @@ export function findForeign(environment: Environment): Problem[] {
   })
 }
 
-/** The text of a variable: its own, or for a secret that of the file which `<NAME>_FILE` names, without its last newline. */
-export function readText(
+/** A variable as it was given. */
+export interface Given {
+  readonly text: string
+  /** By `<NAME>_FILE`: then a list has one entry on each line. */
+  readonly fromFile: boolean
+}
+
+/** A variable: its own text, or for a secret that of the file which `<NAME>_FILE` names, without its last newline. */
+export function readVariable(
   name: string,
   secret: boolean,
   environment: Environment,
   directory: string,
   problems: Problem[],
-): string | undefined {
+): Given | undefined {
   const own = environment[name]
   const file = secret ? environment[`${name}_FILE`] : undefined
-  if (file === undefined) return own?.trim()
-  const report = (variable: string, what: string, remedy: string) => {
+  if (file === undefined) return own === undefined ? undefined : { text: own.trim(), fromFile: false }
+  const report = (variable: string, what: string, remedy: string): undefined => {
     problems.push({ variable, what, remedy, code: 'CONFIG_INVALID' })
-    return undefined
   }
   if (own !== undefined) {
-    return report(name, `it is set, and so is ${name}_FILE`, `Unset one of the two: unset ${name}.`)
+    report(name, `it is set, and so is ${name}_FILE`, `Unset one of the two: unset ${name}.`)
+    return undefined
   }
   try {
     const text = readFileSync(resolve(directory, file), 'utf8').replace(/\r?\n$/, '')
-    if (text.trim() !== '') return text
-    return report(`${name}_FILE`, `${file} is empty`, 'Write the value into the file.')
+    if (text.trim() !== '') return { text, fromFile: true }
+    report(`${name}_FILE`, `${file} is empty`, 'Write the value into the file.')
   } catch (error) {
     const why = systemCode(error) ?? String(error)
-    return report(
+    report(
       `${name}_FILE`,
       `${file} cannot be read (${why})`,
       'Correct the path, or the permissions of the file.',
     )
   }
+  return undefined
 }

@@ -13,19 +13,24 @@ export function key(text: string): Secret {
   return secret
 }
 
-/** Keys in a list: one on each line if there are lines, else separated by commas. */
-export function keys(text: string): Secret[] {
-  const parts = text.split(text.includes('\n') ? '\n' : ',')
-  return parts
-    .map((part) => part.trim())
-    .filter((part) => part !== '')
-    .map(key)
+/** Keys in a list: one on each line in a file or where there are lines, else separated by commas. */
+export function keys(text: string, _directory: string, fromFile: boolean): Secret[] {
+  const parts = text.split(fromFile || text.includes('\n') ? '\n' : ',')
+  const given = parts.map((part) => part.trim()).filter((part) => part !== '')
+  try {
+    return given.map(key)
+  } catch (error) {
+    if (!(error instanceof Wrong) || given.length < 2) throw error
+    const rule =
+      'Keep passphrases that contain commas in a file, one on each line, and name it in BACKUP_ENCRYPTION_KEY_PREVIOUS_FILE.'
+    throw new Wrong(`of ${given.length} keys one is not usable: ${error.message}`, rule, error.code)
+  }
 }
 
 function weakness(text: string): string | undefined {
   if (/^[0-9a-f]{64}$/i.test(text)) return repetitive([...Buffer.from(text, 'hex')])
   if (/^[A-Za-z0-9+/]{43}=$/.test(text)) return repetitive([...Buffer.from(text, 'base64')])
-  const characters = [...text]
+  const characters = Array.from(text)
   // A passphrase is never this: somebody has lost a part of a generated key.
   if (/^[0-9a-f]{40,}$/i.test(text)) return `it has ${characters.length} hex digits instead of 64`
   if (characters.length < shortestPassphrase) {

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path'
 import { BackupError } from '@securyflex/shared/errors'
 import type { Compression, Config, Encryption, RequestedOptions, Source, WorkerSettings } from './config.ts'
 import { parseConnection } from './connection/parse.ts'
-import { type Environment, findForeign, readEnvironment, readText } from './environment.ts'
+import { type Environment, findForeign, readEnvironment, readVariable } from './environment.ts'
 import { isLoopback } from './parsers.ts'
 import { type Problem, problemsError } from './problem.ts'
 import { steps } from './steps.ts'
@@ -49,10 +49,10 @@ export function loadConfig(options: LoadOptions = {}): Config {
 
 function readValues(environment: Environment, directory: string, problems: Problem[]): Values {
   const read = ([name, { secret, fallback, parse, example }]: [string, Variable<unknown>]) => {
-    const text = readText(name, secret, environment, directory, problems)
-    if (text === undefined) return [name, fallback]
+    const given = readVariable(name, secret, environment, directory, problems)
+    if (given === undefined) return [name, fallback]
     try {
-      return [name, parse(text, directory)]
+      return [name, parse(given.text, directory, given.fromFile)]
     } catch (error) {
       if (!(error instanceof Wrong)) throw error
       const remedy = error.remedy ?? `Write for example ${name}=${example}.`

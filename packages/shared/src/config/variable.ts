@@ -24,8 +24,8 @@ export interface Variable<Value> {
   readonly example: string
   /** Never shown; may also be given by `<NAME>_FILE`. */
   readonly secret: boolean
-  /** `directory` is the working directory. Throws {@link Wrong}. */
-  readonly parse: (text: string, directory: string) => Value
+  /** `directory` is the working directory; `fromFile` tells of a secret in a file. Throws {@link Wrong}. */
+  readonly parse: (text: string, directory: string, fromFile: boolean) => Value
 }
 
 /** Keeps the type of the parser's result. */

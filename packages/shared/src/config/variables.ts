@@ -8,6 +8,9 @@ import { variable } from './variable.ts'
 
 const secret = (value: string) => new Secret(value)
 
+/** Hides nothing by itself, since without its password it may be shown; the parser of connections hides that. */
+const connectionString = (value: string) => new Secret(value, [])
+
 /** The one table of all variables; the loader and docs/configuration.md follow from it. */
 export const variables = {
   DATABASE_URL: variable({
@@ -18,7 +21,7 @@ export const variables = {
     shownDefault: 'none',
     example: 'postgresql://backup@db.example.com:5432/shop',
     secret: true,
-    parse: secret,
+    parse: connectionString,
   }),
   BACKUP_SOURCE: variable({
     section: 'Database',
@@ -59,7 +62,7 @@ export const variables = {
     section: 'Where backups are kept',
     about: 'The directory of this installation: `repository` (backups and run reports), `spool`, `logs`.',
     fallback: undefined,
-    shownDefault: './backups',
+    shownDefault: '`./backups`',
     example: '/srv/backups',
     parse: path,
   }),
@@ -143,17 +146,16 @@ export const variables = {
       '64 hex digits, 32 bytes in base64, or a passphrase of at least 16 characters. Make one with `npx --no securyflex-backup key generate`, and keep a copy away from the backups: without it nothing can be restored.',
     fallback: undefined,
     shownDefault: 'none',
-    example: '"a passphrase of your own, long and odd"',
+    example: '"a long and odd passphrase of your own"',
     secret: true,
     parse: key,
   }),
   BACKUP_ENCRYPTION_KEY_PREVIOUS: variable({
     section: 'Encryption',
-    about:
-      'Earlier keys, for reading older backups: separated by commas, or one on each line (then commas may be part of a passphrase).',
+    about: 'Earlier keys, for reading older backups: separated by commas, or in a file one on each line.',
     fallback: [],
     shownDefault: 'none',
-    example: '"the passphrase of last year, just as odd"',
+    example: '"the equally odd passphrase of last year"',
     secret: true,
     parse: keys,
   }),
@@ -178,7 +180,7 @@ export const variables = {
     about:
       'When: five fields (minute, hour, day of the month, month, day of the week), or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.',
     fallback: '0 2 * * *',
-    shownDefault: '0 2 * * *',
+    shownDefault: '`0 2 * * *`',
     example: '"0 2 * * *"',
     parse: cron,
   }),

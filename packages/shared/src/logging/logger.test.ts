@@ -32,10 +32,12 @@ afterEach(() => {
 })
 
 function shown(): string {
-  let text = ''
-  for (let chunk: unknown; (chunk = stream.read()) !== null;) text += String(chunk)
-  return text
+  const chunks: Buffer[] = []
+  for (let chunk = read(); chunk !== null; chunk = read()) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
 }
+
+const read = () => stream.read() as Buffer | null
 
 function jsonLines(): Record<string, unknown>[] {
   const lines = readFileSync(ownFile(), 'utf8').trimEnd().split('\n')

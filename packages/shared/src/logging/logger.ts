@@ -73,6 +73,7 @@ class Lines {
       this.#underway -= 1
       return { ...info, [line]: toLine(info) }
     })()
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston's types, not ours
     this.#winston.add(new winston.transports.Stream({ stream, eol: '\n', format }))
     this.#outputs.push(stream)
   }

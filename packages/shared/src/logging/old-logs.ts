@@ -17,7 +17,9 @@ export function removeOldLogs(directory: string, now: number, report: (cause: un
       if (now - statSync(path).mtimeMs > keptMilliseconds) rmSync(path)
     } catch (error) {
       // Another process that starts at the same moment may have removed it first.
-      if (systemCode(error) !== 'ENOENT') return report(error)
+      if (systemCode(error) === 'ENOENT') continue
+      report(error)
+      return
     }
   }
 }

@@ -42,7 +42,7 @@ function ofObject(value: object, above: readonly object[]): Plain {
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`
   if (Array.isArray(value)) return value.map((item) => simple(item, path))
   if (value instanceof Set) return [...value].map((item) => simple(item, path))
-  if (value instanceof Map) return record(Object.fromEntries(value), path)
+  if (value instanceof Map) return record(Object.fromEntries<unknown>(value), path)
   return record(value, path)
 }
 

@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from '@jest/globals'
+import { format, resolveConfig } from 'prettier'
+import { configurationDocument } from './document.ts'
+import { loadConfig } from './load.ts'
+import { variables } from './variables.ts'
+
+const path = join(import.meta.dirname, '../../../../docs/configuration.md')
+
+describe('docs/configuration.md', () => {
+  it('is what the table of variables says (node packages/shared/src/config/document.ts > docs/configuration.md)', async () => {
+    const options = { ...(await resolveConfig(path)), filepath: path }
+    expect(readFileSync(path, 'utf8')).toBe(await format(configurationDocument(), options))
+  })
+
+  it.each(Object.entries(variables))('has a valid example of %s', (name, { example }) => {
+    const value = example.replace(/^"(.*)"$/, '$1')
+    expect(() => variables[name as keyof typeof variables].parse(value, '/', false)).not.toThrow()
+  })
+
+  it('has examples that are valid together, in the syntax of .env', () => {
+    const env = Object.entries(variables).map(([name, { example }]) => [
+      name,
+      example.replace(/^"(.*)"$/, '$1'),
+    ])
+    const config = loadConfig({
+      env: Object.fromEntries(env) as Record<string, string>,
+      directory: '/nowhere',
+    })
+    expect(config).toMatchObject({ installation: 'amsterdam-1', encryption: { cipher: 'aes-256-gcm' } })
+  })
+})
