@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect } from '@jest/globals'
-import { loadConfig } from '@securyflex/shared/config'
+import { type Config, loadConfig } from '@securyflex/shared/config'
+import { type RunReport, writeReport } from '@securyflex/shared/history'
+import { KeyRing } from '@securyflex/shared/keys'
 import { createLogger } from '@securyflex/shared/logging'
 import { prefix, Queues } from '@securyflex/shared/queue'
+import { openStorage } from '@securyflex/shared/storage'
 import { UnrecoverableError, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { once } from 'node:events'
@@ -30,6 +33,7 @@ beforeAll(async () => {
   redis = await startRedis()
   directory = await temporaryDirectory()
   const env = {
+    DATABASE_URL: 'postgresql://backup@localhost/shop',
     REDIS_URL: redis.url,
     DASHBOARD_PORT: '0',
     DASHBOARD_USER: 'anna',
@@ -37,6 +41,7 @@ beforeAll(async () => {
   }
   const config = loadConfig({ env, directory: directory.path, needs: ['redis'] })
   const logger = createLogger({ name: 'dashboard', stream: new PassThrough().resume() })
+  await failedRun(config)
   dashboard = await startDashboard(config, { logger })
   client = new Redis(redis.url, { maxRetriesPerRequest: null })
   queues = new Queues(client, 60_000)
@@ -97,12 +102,14 @@ describe('in a browser', () => {
     )
   })
 
-  inBrowser('the first page fits a phone', async () => {
-    await using visit = await open({ width: 360, height: 740 })
-    await visit.page.goto(dashboard.address)
-    const width = await visit.page.evaluate('document.documentElement.scrollWidth')
-    expect(width).toBeLessThanOrEqual(360)
-    expect(visit.errors).toEqual([])
+  inBrowser('the first page fits a phone and a desktop, however long a reason is', async () => {
+    for (const width of [360, 1280]) {
+      await using visit = await open({ width, height: 740 })
+      await visit.page.goto(dashboard.address)
+      await visit.page.getByText('failed', { exact: true }).waitFor()
+      expect(await visit.page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width)
+      expect(visit.errors).toEqual([])
+    }
   })
 })
 
@@ -118,6 +125,33 @@ async function open(viewport: { width: number; height: number }) {
       errors.push(message.text())
   })
   return { page, errors, [Symbol.asyncDispose]: () => context.close() }
+}
+
+/** A report whose reason does not fit in a line. */
+async function failedRun({ destinations }: Config): Promise<void> {
+  const time = '2026-11-22T02:00:00Z'
+  const [destination] = destinations
+  if (destination === undefined) throw new Error('There is always a destination.')
+  const report: RunReport = {
+    format: 1,
+    kind: 'run',
+    run: 'shop.20261122T020000Z.0001',
+    source: 'shop',
+    outcome: 'failed',
+    requestedBy: 'test',
+    requestedAt: time,
+    startedAt: time,
+    finishedAt: time,
+    reason: `The database did not answer${' and again'.repeat(30)}: ${'x'.repeat(300)}.`,
+    bytes: 596_000_000,
+    destinations: [],
+    notifications: [],
+    warnings: [],
+    overlaps: 0,
+    generation: 0,
+  }
+  const keys = new KeyRing({ current: undefined, previous: [] })
+  expect(await writeReport([await openStorage(destination)], report, keys)).toEqual([])
 }
 
 async function failedNotification() {

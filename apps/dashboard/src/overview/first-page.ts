@@ -152,7 +152,7 @@ function runRow({ run, report, problem }: FoundReport, zone: string): Html {
   const remarks = remarksOn(report).map((remark) => html`<span class="why">${redact(remark)}</span>`)
   return html`<tr>
     <td title="${run}">${source}</td>
-    <td><span class="outcome ${outcome}">${outcome}</span>${remarks}</td>
+    <td class="told"><span class="outcome ${outcome}">${outcome}</span>${remarks}</td>
     <td data-label="Started">${moment(new Date(startedAt), zone)}</td>
     <td class="number" data-label="Took">${took(report)}</td>
     <td class="number" data-label="Read">${bytes === undefined ? undefined : size(bytes)}</td>
