@@ -1,5 +1,5 @@
 /** Variables of features that are not built yet; ignoring them would promise what does not happen. */
-export const unbuilt: Readonly<Record<string, string>> = {
+const unbuilt: Readonly<Record<string, string>> = {
   BACKUP_CLOUD_PROVIDER: 'storing backups in a cloud',
   BACKUP_CLOUD_BUCKET: 'storing backups in a cloud',
   BACKUP_CLOUD_REGION: 'storing backups in a cloud',

@@ -1,16 +1,22 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 
 /** What libpq said to a server before it was turned away. */
-export interface Heard {
+interface Heard {
   readonly place: string
   readonly database: string | undefined
   readonly user: string | undefined
   readonly password: string | undefined
   readonly parameters: Readonly<Record<string, string>>
 }
+
+/** Containers often have no IPv6. */
+export const hasIPv6 = Object.values(networkInterfaces()).some((addresses) =>
+  addresses?.some(({ address }) => address === '::1'),
+)
 
 export interface Recorder extends AsyncDisposable {
   readonly port: number
@@ -21,7 +27,7 @@ export interface Recorder extends AsyncDisposable {
 }
 
 /**
- * Not a PostgreSQL server: it listens on 127.0.0.1, ::1 and a Unix socket, asks each client for its password
+ * Not a PostgreSQL server: it listens on 127.0.0.1, ::1 (where there is one) and a Unix socket, asks each client for its password
  * in clear text and refuses it. What real libpq makes of a connection string can be seen in no better way,
  * since psql shows no password (https://www.postgresql.org/docs/current/protocol-flow.html).
  */
@@ -40,7 +46,7 @@ export async function startRecorder(sockets: string): Promise<Recorder> {
   }
   const address = (await listen('127.0.0.1', 0, '127.0.0.1')).address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
-  await listen('::1', port, '::1')
+  if (hasIPv6) await listen('::1', port, '::1')
   await listen(sockets, join(sockets, `.s.PGSQL.${String(port)}`))
   return {
     port,

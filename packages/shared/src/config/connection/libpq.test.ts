@@ -6,7 +6,8 @@ import {
   type TemporaryDirectory,
   temporaryDirectory,
 } from '../../../../../test/helpers/temporary-directory.ts'
-import { type Recorder, startRecorder } from './libpq-recorder.ts'
+import { testWhere } from '../../../../../test/helpers/test-where.ts'
+import { hasIPv6, type Recorder, startRecorder } from './libpq-recorder.ts'
 import { parseConnection } from './parse.ts'
 
 let directory: TemporaryDirectory
@@ -137,36 +138,40 @@ const accepted: [string, Record<string, string>?][] = [
 ]
 
 describe('a connection string means the same to us and to libpq', () => {
-  it.each(accepted.map(([text, variables = {}]) => ({ text, variables })))(
-    '$text $variables',
-    async ({ text, variables }) => {
-      const { heard, connection } = await both(text, variables)
-      const options = {
-        options: connection.parameters['options'],
-        name: connection.parameters['application_name'],
-      }
-      expect(connection.parameters).not.toHaveProperty('password')
-      expect(heard).toBeDefined()
-      expect({
-        user: connection.user,
-        database: connection.database,
-        password: connection.password?.reveal(),
-        options: options.options,
-        name: options.name ?? 'psql',
-      }).toEqual({
-        user: heard?.user,
-        database: heard?.database,
-        password: heard?.password,
-        options: heard?.parameters['options'],
-        name: heard?.parameters['application_name'],
-      })
-      const places = connection.hosts.map(
-        ({ host, port }) => `${host.replace('localhost', '127.0.0.1')} ${String(port)}`,
-      )
-      expect(places.join()).toContain(`${String(heard?.place)} ${String(recorder.port)}`)
-    },
-  )
+  for (const [text, variables = {}] of accepted) {
+    const possible = hasIPv6 || !text.includes('::1')
+    testWhere(possible, 'no IPv6 here')(`${text} ${JSON.stringify(variables)}`, () =>
+      compare(text, variables),
+    )
+  }
 })
+
+async function compare(text: string, variables: Record<string, string>): Promise<void> {
+  const { heard, connection } = await both(text, variables)
+  const options = {
+    options: connection.parameters['options'],
+    name: connection.parameters['application_name'],
+  }
+  expect(connection.parameters).not.toHaveProperty('password')
+  expect(heard).toBeDefined()
+  expect({
+    user: connection.user,
+    database: connection.database,
+    password: connection.password?.reveal(),
+    options: options.options,
+    name: options.name ?? 'psql',
+  }).toEqual({
+    user: heard?.user,
+    database: heard?.database,
+    password: heard?.password,
+    options: heard?.parameters['options'],
+    name: heard?.parameters['application_name'],
+  })
+  // A name may lead to any of its addresses.
+  if (connection.hosts.some(({ host }) => host === 'localhost')) return
+  const places = connection.hosts.map(({ host, port }) => `${host} ${String(port)}`)
+  expect(places).toContain(`${String(heard?.place)} ${String(recorder.port)}`)
+}
 
 const refused: [string, string][] = [
   ['postgresql://ann@127.0.0.1:PORT/shop?nosuch=1', ''],
