@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { link, mkdir, open, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { systemCode } from '@securyflex/shared/errors'
 
 /** Only the owner may enter or list. */
@@ -8,9 +8,13 @@ const privateDirectory = 0o700
 /** Only the owner may read. */
 const privateFile = 0o600
 
-/** Creates `path` and its parents, each 0700, if they are not there. */
+/** Creates `path` and its parents, each 0700, if they are not there; what it created survives a crash. */
 export async function ensureDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: privateDirectory })
+  const first = await mkdir(path, { recursive: true, mode: privateDirectory })
+  if (first === undefined) return
+  for (let made = resolve(path); made.length >= first.length; made = dirname(made)) {
+    await syncDirectory(dirname(made))
+  }
 }
 
 /**
@@ -19,7 +23,12 @@ export async function ensureDirectory(path: string): Promise<void> {
  */
 export async function writeFileDurably(path: string, content: Uint8Array | string): Promise<void> {
   const temporary = await writeTemporary(path, content)
-  await rename(temporary, path)
+  try {
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
   await syncDirectory(dirname(path))
 }
 
@@ -29,16 +38,33 @@ export async function writeFileDurably(path: string, content: Uint8Array | strin
  */
 export async function createFileDurably(path: string, content: Uint8Array | string): Promise<boolean> {
   const temporary = await writeTemporary(path, content)
+  const created = await linkUnlessTaken(temporary, path)
+  // Also when another one was first: its name may not be on the disk yet, and the caller builds upon it.
+  await syncDirectory(dirname(path))
+  return created
+}
+
+async function linkUnlessTaken(temporary: string, path: string): Promise<boolean> {
   try {
     await link(temporary, path)
+    return true
   } catch (error) {
     if (systemCode(error) === 'EEXIST') return false
     throw error
   } finally {
     await rm(temporary, { force: true })
   }
+}
+
+/** Removes the file at `path`, which may be gone already, so that it does not come back after a crash. */
+export async function removeFileDurably(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return
+    throw error
+  }
   await syncDirectory(dirname(path))
-  return true
 }
 
 async function writeTemporary(path: string, content: Uint8Array | string): Promise<string> {

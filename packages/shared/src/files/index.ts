@@ -4,6 +4,7 @@ export {
   exists,
   freeSpace,
   isTemporaryName,
+  removeFileDurably,
   temporaryName,
   writeFileDurably,
 } from './files.ts'
