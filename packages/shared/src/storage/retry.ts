@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { asBackupError } from '@securyflex/shared/errors'
+import { BackupError } from '@securyflex/shared/errors'
 import type { Storage, StoredObject } from './storage.ts'
 
 /** How often and how long apart a transient failure is tried again. */
@@ -56,7 +56,8 @@ async function retry<T>(call: () => Promise<T>, { attempts, firstDelay, signal }
     try {
       return await call()
     } catch (error) {
-      if (asBackupError(error).class !== 'transient' || attempt >= attempts) throw error
+      // What is no BackupError is a mistake in the program, a key that is none, say.
+      if (!(error instanceof BackupError) || error.class !== 'transient' || attempt >= attempts) throw error
       const wait = firstDelay * 2 ** (attempt - 1) * (1 + Math.random() / 2)
       await delay(wait, undefined, signal === undefined ? {} : { signal })
     }

@@ -1,10 +1,11 @@
-import { chmod, readdir, readFile, rm, stat } from 'node:fs/promises'
-import { dirname, join, resolve, sep } from 'node:path'
+import { chmod, readdir, readFile, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { BackupError, systemCode } from '@securyflex/shared/errors'
 import {
   createFileDurably,
   ensureDirectory,
   isTemporaryName,
+  removeFileDurably,
   writeFileDurably,
 } from '@securyflex/shared/files'
 import type { Storage, StoredObject } from '../storage.ts'
@@ -41,11 +42,12 @@ export class LocalStorage implements Storage {
 
   async *list(prefix: string): AsyncGenerator<StoredObject> {
     const directory = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+    if (directory !== '') this.#path(directory.slice(0, -1))
     yield* this.#walk(directory, prefix)
   }
 
   async delete(key: string): Promise<void> {
-    await this.#guard(() => rm(this.#path(key), { force: true }))
+    await this.#guard(() => removeFileDurably(this.#path(key)))
   }
 
   now(): Promise<Date> {
@@ -79,7 +81,8 @@ export class LocalStorage implements Storage {
       try {
         return await read()
       } catch (error) {
-        if (systemCode(error) === 'ENOENT') return undefined
+        // A directory is no object.
+        if (systemCode(error) === 'ENOENT' || systemCode(error) === 'EISDIR') return undefined
         throw error
       }
     })
@@ -94,9 +97,11 @@ export class LocalStorage implements Storage {
   }
 
   #path(key: string): string {
-    const path = resolve(this.#root, key)
-    if (!path.startsWith(this.#root + sep)) throw new TypeError(`not a key: ${key}`)
-    return path
+    const parts = key.split('/')
+    if (key.includes('\0') || parts.some((part) => part === '' || part === '.' || part === '..')) {
+      throw new TypeError(`not a key: ${key}`)
+    }
+    return join(this.#root, ...parts)
   }
 }
 
@@ -116,6 +121,7 @@ function inWords(error: unknown, place: string): unknown {
   switch (systemCode(error)) {
     case 'ENOSPC':
     case 'EDQUOT':
+    case 'EFBIG':
       return new BackupError('STORAGE_FULL', `There is no space left in ${place}.`, {
         hint: `Free some space (df -h ${place}) or set BACKUP_DIR to another file system.`,
         ...cause,
@@ -125,6 +131,11 @@ function inWords(error: unknown, place: string): unknown {
     case 'EROFS':
       return new BackupError('STORAGE_REFUSED', `${place} cannot be written or read by this user.`, {
         hint: `Check its owner and mode with ls -ld ${place}, or set BACKUP_DIR to a directory of your own.`,
+        ...cause,
+      })
+    case 'EISDIR':
+      return new BackupError('STORAGE_REFUSED', `In ${place} a directory has the name of a file.`, {
+        hint: `Look for it and move it away: find ${place} -type d`,
         ...cause,
       })
     case 'ENOTDIR':
