@@ -10,6 +10,7 @@ import { addKey } from './commands/key.ts'
 import { addList } from './commands/list.ts'
 import { addProducer } from './commands/producer.ts'
 import { addPrune } from './commands/prune.ts'
+import { addRestore } from './commands/restore.ts'
 import { addSchedule } from './commands/schedule.ts'
 import { addStatus } from './commands/status.ts'
 import { addVerify } from './commands/verify.ts'
@@ -22,6 +23,7 @@ export const commandTable: readonly ((program: Command) => void)[] = [
   addStatus,
   addHealth,
   addList,
+  addRestore,
   addVerify,
   addPrune,
   addEnqueueJob,

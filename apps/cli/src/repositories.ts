@@ -28,3 +28,22 @@ export async function sourcesOf(
         : `Write one of: ${known.join(', ')}.`,
   })
 }
+
+/**
+ * The one source whose `latest` is meant: the one that is asked for, else the configured one, else the only
+ * one that has a backup; undefined if there is none.
+ * @throws USAGE if there are several, SOURCE_UNKNOWN
+ */
+export async function oneSource(
+  config: Config,
+  storages: readonly Storage[],
+  wanted: string | undefined,
+): Promise<string | undefined> {
+  const known = await sourcesOf(config, storages, wanted)
+  const [configured, another] = config.sources
+  if (wanted === undefined && configured !== undefined && another === undefined) return configured.name
+  if (known.length <= 1) return known[0]
+  throw new BackupError('USAGE', 'There are several sources, and “latest” does not say whose.', {
+    hint: `Add one of: ${known.map((name) => `--source ${name}`).join(', ')}`,
+  })
+}

@@ -12,7 +12,7 @@ import {
 } from '@securyflex/shared/repository'
 import type { SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
-import { sourcesOf } from './repositories.ts'
+import { oneSource } from './repositories.ts'
 
 export interface Verification {
   readonly config: Config
@@ -54,22 +54,15 @@ interface Place {
 }
 
 async function findPlaces(verification: Verification): Promise<Place[]> {
-  const { backup, storages } = verification
-  const source = backup === 'latest' ? await oneSource(verification) : parseRunId(backup)?.source
+  const { config, backup, storages } = verification
+  const source =
+    backup === 'latest' ? await oneSource(config, storages, verification.source) : parseRunId(backup)?.source
   if (source === undefined) throw notFound(backup, storages)
   const perStorage = await Promise.all(storages.map((storage) => listRuns(storage, source)))
   const wanted = backup === 'latest' ? perStorage.flat().sort().at(-1) : backup
   const places = storages.filter((_, index) => perStorage[index]?.includes(wanted ?? ''))
   if (wanted === undefined || places.length === 0) throw notFound(backup, storages)
   return places.map((storage) => ({ storage, run: wanted }))
-}
-
-async function oneSource({ config, storages, source }: Verification): Promise<string | undefined> {
-  const known = await sourcesOf(config, storages, source)
-  if (known.length <= 1) return known[0]
-  throw new BackupError('USAGE', 'There are several sources, and “latest” does not say whose.', {
-    hint: `Add one of: ${known.map((name) => `--source ${name}`).join(', ')}.`,
-  })
 }
 
 function notFound(backup: string, storages: readonly Storage[]): BackupError {

@@ -9,3 +9,8 @@ export function examples(...lines: readonly (readonly [line: string, does: strin
   const shown = lines.map(([line, does]) => `  ${typed(line).padEnd(width)}  ${does}`)
   return `\nExamples:\n${shown.join('\n')}`
 }
+
+/** `word` as a shell takes it for one. */
+export function quoted(word: string): string {
+  return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}

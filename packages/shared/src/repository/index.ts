@@ -1,13 +1,25 @@
 export { type FoundBackup, findBackups, listRuns, listSources, newestBackup, readBackup } from './backups.ts'
-export { checkBackup, type Checked } from './checking.ts'
+export { checkBackup, type Checked, checkPresence } from './checking.ts'
 export { decodeDocument, encodeDocument, type ReadDocument } from './document.ts'
 export { layout, reservedNames, runOf } from './layout.ts'
 export { type Manifest, type ManifestStream, type StreamKind, streamKinds } from './manifest.ts'
 export { type OpenManifest, openManifest } from './open-manifest.ts'
 export { makePrunePlan, prune, type Pruned, type PruneOptions } from './prune.ts'
-export { planPrune, type PruneCandidate, type PruneDecision, type PruneInput, type PrunePlan } from './prune-plan.ts'
+export {
+  planPrune,
+  type PruneCandidate,
+  type PruneDecision,
+  type PruneInput,
+  type PrunePlan,
+} from './prune-plan.ts'
 export { BackupReader } from './reading.ts'
-export { prepareRepositories, readInstallation, readKeyRecords, refuseForeign, type Writing } from './repository.ts'
+export {
+  prepareRepositories,
+  readInstallation,
+  readKeyRecords,
+  refuseForeign,
+  type Writing,
+} from './repository.ts'
 export { newRunId, parseRunId, slotRunId, timeOfRun } from './run-id.ts'
 export { type DumpedStream, sealBackup, type Sealing } from './sealing.ts'
 export { longestRun, storeSegment, type StoredSegment } from './segment-store.ts'

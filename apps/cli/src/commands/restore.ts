@@ -1,0 +1,161 @@
+import { type Connection, type Config, parseConnection } from '@securyflex/shared/config'
+import { BackupError } from '@securyflex/shared/errors'
+import { type ChosenBackup, findBackup, readGlobals, restore, type Restored } from '@securyflex/shared/backup'
+import { KeyRing } from '@securyflex/shared/keys'
+import type { Command } from 'commander'
+import { configure } from '../configuration.ts'
+import { interruptible } from '../interruption.ts'
+import { confirm } from '../output/confirm.ts'
+import { examples, quoted } from '../output/examples.ts'
+import { note, print, printJson } from '../output/print.ts'
+import { showProgress } from '../output/progress.ts'
+import { describeComparison } from '../output/comparison.ts'
+import { moment, size } from '../output/written.ts'
+import { oneSource, openRepositories } from '../repositories.ts'
+
+interface Flags {
+  readonly to?: string
+  readonly yes?: true
+  readonly source?: string
+  readonly targetUrl?: string
+  readonly withoutOwners?: true
+  readonly keep?: true
+  readonly globals?: true
+  readonly json?: true
+}
+
+export function addRestore(program: Command): void {
+  program
+    .command('restore')
+    .description('restore a backup into a new database and compare it with what was backed up')
+    .argument('[what]', '“latest”, a run’s id, or the path of a manifest', 'latest')
+    .option('--to <name>', 'name of the database to create')
+    .option('--yes', 'do not ask')
+    .option('--source <name>', 'whose latest; needed if there are several sources')
+    .option(
+      '--target-url <url>',
+      'server to restore to; default: DATABASE_URL (PGPASSWORD or ~/.pgpass for the password)',
+    )
+    .option('--without-owners', 'leave owners and privileges out: all belongs to the role that restores')
+    .option('--keep', 'keep the new database also when it differs from what was backed up')
+    .option('--globals', 'print the SQL of roles and tablespaces instead of restoring')
+    .option('--json', 'print one JSON document; it needs --yes')
+    .addHelpText(
+      'after',
+      examples(
+        ['restore latest --to shop_restored', 'the newest backup; asks first'],
+        ['restore shop.20261123T020000Z.3fa2 --to shop_monday --yes', 'that one, without asking'],
+        [
+          'restore /mnt/copy/shop/backups/shop.20261123T020000Z.3fa2.json --to shop_copy',
+          'from a copy of a repository',
+        ],
+        ['restore latest --globals > globals.sql', 'roles and tablespaces, for psql'],
+      ) +
+        '\n\nWith npm, options stand behind two dashes: npm run backup:restore -- latest --to shop_restored',
+    )
+    .action((what: string, flags: Flags) =>
+      interruptible((signal) => restoreCommand(configure(), what, flags, signal)),
+    )
+}
+
+async function restoreCommand(
+  config: Config,
+  what: string,
+  flags: Flags,
+  signal: AbortSignal,
+): Promise<void> {
+  const backup = await choose(config, what, flags)
+  if (flags.globals) return printGlobals(backup)
+  const { manifest } = backup.opened
+  if (flags.to === undefined) throw whereTo(what, manifest.database['name'] ?? manifest.source)
+  const target = targetOf(config, flags, manifest.source)
+  const total = manifest.streams.find(({ kind }) => kind === 'archive')?.bytes ?? 0
+  await confirm(
+    `Restore ${manifest.run} (${size(total)}, as of ${moment(new Date(manifest.snapshotAt), config.schedule.timeZone)}) into a new database "${flags.to}" on ${serverOf(target)}?`,
+    {
+      yes: flags.yes ?? false,
+      line: typedWithNpm(what, flags.to, ['--yes']),
+    },
+  )
+  const progress = showProgress(`Restoring ${manifest.run}`, total)
+  const restored = await restore({
+    backup,
+    target,
+    name: flags.to,
+    owners: !flags.withoutOwners,
+    keepDifferent: flags.keep ?? false,
+    pgBinDirectory: config.pgBinDirectory,
+    signal,
+    onBytes: (done) => {
+      progress.update(done)
+    },
+  }).finally(() => {
+    progress.end()
+  })
+  if (flags.json) printJson({ run: manifest.run, server: serverOf(target), ...restored })
+  else show(restored, manifest.run, target)
+  refuseDifferent(restored)
+}
+
+async function choose(config: Config, what: string, flags: Flags): Promise<ChosenBackup> {
+  const storages = openRepositories(config)
+  const keys = new KeyRing(config.keys)
+  const source = what === 'latest' ? await oneSource(config, storages, flags.source) : undefined
+  const backup = await findBackup({ what, source, storages, keys })
+  for (const { run, why } of backup.passedOver) note(`Passed over ${run}, which is newer: ${why}`)
+  if (!backup.opened.authenticated && !keys.empty) {
+    note(
+      'This backup is not authenticated, although a key is set: anybody who can write to the repository could have made it.',
+    )
+  }
+  return backup
+}
+
+async function printGlobals(backup: ChosenBackup): Promise<void> {
+  const parts: Buffer[] = []
+  for await (const part of readGlobals(backup)) parts.push(part)
+  process.stdout.write(Buffer.concat(parts))
+  note('This may hold hashes of passwords. Read it, and run what you need of it: psql --file=globals.sql')
+}
+
+function whereTo(what: string, database: string): BackupError {
+  return new BackupError(
+    'USAGE',
+    'Nothing is restored over an existing database: the name of a new one is missing.',
+    {
+      hint: `Type for example: ${typedWithNpm(what, `${database}_restored`)}`,
+    },
+  )
+}
+
+function typedWithNpm(what: string, to: string, more: readonly string[] = []): string {
+  return ['npm run backup:restore --', quoted(what), '--to', quoted(to), ...more].join(' ')
+}
+
+/** The source's own server unless another one is named. */
+function targetOf(config: Config, { targetUrl }: Flags, source: string): Connection {
+  if (targetUrl !== undefined) return parseConnection(targetUrl).connection
+  const own = config.sources.find(({ name }) => name === source) ?? config.sources[0]
+  if (own !== undefined) return own.connection
+  throw new BackupError('CONFIG_INVALID', 'No server is named to restore to.', {
+    hint: 'Set for example DATABASE_URL=postgresql://postgres@localhost:5432/postgres, or add --target-url with that.',
+  })
+}
+
+function serverOf({ hosts, user }: Connection): string {
+  return `${user}@${hosts.map(({ host, port }) => `${host}:${String(port)}`).join(',')}`
+}
+
+function show({ database, bytes, tool, comparison }: Restored, run: string, target: Connection): void {
+  print(`Restored ${run} into "${database}" on ${serverOf(target)}: ${size(bytes)}, with pg_restore ${tool}.`)
+  for (const line of describeComparison(comparison)) print(line)
+}
+
+/** With --keep a difference is no error of the restore, and no success either. */
+function refuseDifferent({ comparison, database }: Restored): void {
+  const differences = comparison?.differences.length ?? 0
+  if (differences === 0) return
+  throw new BackupError('COMPARISON_FAILED', `"${database}" differs from what was backed up, and was kept.`, {
+    hint: `Drop it when you have looked: DROP DATABASE "${database}";`,
+  })
+}

@@ -1,0 +1,183 @@
+import type { Connection } from '@securyflex/shared/config'
+import { BackupError } from '@securyflex/shared/errors'
+import {
+  compareFingerprints,
+  type Comparison,
+  dropDatabase,
+  type Fingerprint,
+  findTools,
+  openConnection,
+  parseFingerprint,
+  restoreIntoNewDatabase,
+  takeFingerprint,
+  type Tools,
+} from '@securyflex/shared/postgres'
+import {
+  BackupReader,
+  checkPresence,
+  type Manifest,
+  type ManifestStream,
+} from '@securyflex/shared/repository'
+import pg from 'pg'
+import type { ChosenBackup } from './find-backup.ts'
+import { needsOfArchive } from './needs/archive-needs.ts'
+import { shapeOf } from './shape.ts'
+import { openTarget, refuseMissing, type Target } from './target.ts'
+
+/** What is restored, and where to. */
+export interface RestoreRequest {
+  readonly backup: ChosenBackup
+  /** The server; its database is only a way in. */
+  readonly target: Connection
+  /** Of the database that is created. */
+  readonly name: string
+  /** Restores owners and privileges too; without them everything belongs to the role that restores. */
+  readonly owners: boolean
+  /** Leaves a database that differs from what was backed up where it is, to be looked at. */
+  readonly keepDifferent: boolean
+  /** `BACKUP_PG_BIN_DIR`. */
+  readonly pgBinDirectory: string | undefined
+  readonly signal: AbortSignal
+  /** Told how many bytes of the archive have been handed to pg_restore. */
+  readonly onBytes?: (done: number) => void
+}
+
+/** What came of it. */
+export interface Restored {
+  readonly database: string
+  /** Bytes of the archive. */
+  readonly bytes: number
+  /** Version of the pg_restore that was used. */
+  readonly tool: string
+  /** Undefined if the backup has no fingerprint (BACKUP_FINGERPRINT=off). */
+  readonly comparison: Comparison | undefined
+}
+
+/**
+ * Restores a backup into a new database. Everything that can be known before is checked before; whatever
+ * fails after that, the new database is dropped again, and the server is as it was.
+ *
+ * @throws DATABASE_EXISTS, DATABASE_REFUSED, DATABASE_UNREACHABLE, TOOL_MISSING, TOOL_TOO_OLD, RESTORE_FAILED,
+ *   COMPARISON_FAILED, SEGMENT_MISSING, SEGMENT_TRUNCATED, SEGMENT_TAMPERED, SEGMENT_FOREIGN, STREAM_DAMAGED,
+ *   CANCELLED
+ */
+export async function restore(request: RestoreRequest): Promise<Restored> {
+  const { backup, name, signal } = request
+  const reader = new BackupReader(backup.storage, backup.opened)
+  const archive = archiveOf(reader)
+  const target = await openTarget(request.target, name, signal)
+  try {
+    const tools = await chooseTools(reader.manifest, target, request.pgBinDirectory)
+    await checkPresence(backup.storage, reader, await reader.index(), signal)
+    const expected = await readFingerprint(reader)
+    if (request.owners) {
+      await refuseMissing(
+        target,
+        await needsOfArchive(tools, reader.read(archive), signal),
+        reader.manifest.run,
+      )
+    }
+    await fill(request, tools, reader, archive)
+    const comparison = await undoOnFailure(request, async () => {
+      if (request.owners) await giveToOwner(target, name, reader.manifest.database['owner'])
+      return expected === undefined ? undefined : compare(request, expected)
+    })
+    return { database: name, bytes: archive.bytes, tool: tools.version, comparison }
+  } finally {
+    await target.client.end()
+  }
+}
+
+function archiveOf(reader: BackupReader): ManifestStream {
+  const archive = reader.stream('archive')
+  if (archive !== undefined) return archive
+  throw new BackupError('STREAM_DAMAGED', `The backup ${reader.manifest.run} holds no archive.`, {
+    hint: 'Use another backup of this source: npx --no securyflex-backup list',
+  })
+}
+
+/** pg_restore must be as new as the pg_dump of the archive; where it can be, it is the server's own. */
+async function chooseTools(
+  manifest: Manifest,
+  { facts }: Target,
+  directory: string | undefined,
+): Promise<Tools> {
+  const madeBy = Number(/ (\d+)/.exec(manifest.tool)?.[1] ?? manifest.server.major)
+  if (facts.major > madeBy) {
+    try {
+      return await findTools(facts.major, directory)
+    } catch (error) {
+      if (!(error instanceof BackupError && error.code === 'TOOL_TOO_OLD')) throw error
+    }
+  }
+  return findTools(madeBy, directory)
+}
+
+async function readFingerprint(reader: BackupReader): Promise<Fingerprint | undefined> {
+  const stream = reader.stream('fingerprint')
+  if (stream === undefined || stream.bytes === 0) return undefined
+  return parseFingerprint((await reader.readAll(stream)).toString('utf8'))
+}
+
+async function fill(
+  { target, name, owners, signal, onBytes }: RestoreRequest,
+  tools: Tools,
+  reader: BackupReader,
+  archive: ManifestStream,
+): Promise<void> {
+  async function* counted(): AsyncGenerator<Buffer> {
+    let done = 0
+    for await (const part of reader.read(archive)) {
+      yield part
+      done += part.length
+      onBytes?.(done)
+    }
+  }
+  await restoreIntoNewDatabase(tools, target, name, shapeOf(reader.manifest), counted(), signal, { owners })
+}
+
+/** A database without its owner is no loss where the role that restores may not give it away; the comparison notes it. */
+async function giveToOwner(
+  { client }: Target,
+  name: string,
+  owner: string | null | undefined,
+): Promise<void> {
+  if (owner === undefined || owner === null) return
+  const { rows } = await client.query<{ may: boolean }>(
+    `SELECT pg_has_role(current_user, oid, 'MEMBER') AS may FROM pg_catalog.pg_roles WHERE rolname = $1`,
+    [owner],
+  )
+  if (rows[0]?.may !== true) return
+  await client.query(`ALTER DATABASE ${pg.escapeIdentifier(name)} OWNER TO ${pg.escapeIdentifier(owner)}`)
+}
+
+async function compare(request: RestoreRequest, expected: Fingerprint): Promise<Comparison> {
+  const { target, name, signal, keepDifferent } = request
+  const client = await openConnection(target, {
+    applicationName: 'securyflex-backup compare',
+    signal,
+    database: name,
+  })
+  const comparison = await takeFingerprint(client, expected.level)
+    .then((found) => compareFingerprints(expected, found))
+    .finally(() => client.end())
+  const [first, ...more] = comparison.differences
+  if (first === undefined || keepDifferent) return comparison
+  const others = more.length === 0 ? '' : ` There are ${String(more.length)} more differences.`
+  throw new BackupError(
+    'COMPARISON_FAILED',
+    `The restored database is not what was backed up, and was dropped: ${first}${others}`,
+    {
+      hint: 'Verify the backup with --full; to look at the restored database all the same, restore it with --keep.',
+    },
+  )
+}
+
+async function undoOnFailure<T>({ target, name }: RestoreRequest, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    await dropDatabase(target, name)
+    throw error
+  }
+}

@@ -1,0 +1,82 @@
+import type { Connection } from '@securyflex/shared/config'
+import { BackupError } from '@securyflex/shared/errors'
+import { mayCreateDatabase, openConnection, serverFacts, type ServerFacts } from '@securyflex/shared/postgres'
+import type pg from 'pg'
+import type { Needs } from './needs/needs.ts'
+
+/** The server that a backup is restored to. */
+export interface Target {
+  readonly client: pg.Client
+  readonly facts: ServerFacts
+}
+
+const applicationName = 'securyflex-backup restore'
+
+/**
+ * Connects to the server and makes sure that the database `name` can be created there. The connection's own
+ * database may be the one that was lost, so `postgres` comes first.
+ * @throws DATABASE_EXISTS, DATABASE_REFUSED, DATABASE_UNREACHABLE
+ */
+export async function openTarget(connection: Connection, name: string, signal: AbortSignal): Promise<Target> {
+  const client = await openSomewhere(connection, signal)
+  try {
+    const facts = await serverFacts(client)
+    if (
+      (await client.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [name])).rowCount !== 0
+    ) {
+      throw new BackupError('DATABASE_EXISTS', `The database "${name}" exists already.`, {
+        hint: 'Choose another name with --to; nothing was changed.',
+      })
+    }
+    if (!(await mayCreateDatabase(client))) throw mayNotCreate(facts)
+    return { client, facts }
+  } catch (error) {
+    await client.end()
+    throw error
+  }
+}
+
+async function openSomewhere(connection: Connection, signal: AbortSignal): Promise<pg.Client> {
+  try {
+    return await openConnection(connection, { applicationName, signal, database: 'postgres' })
+  } catch (error) {
+    const elsewhere =
+      error instanceof BackupError && error.code === 'DATABASE_REFUSED' && !/password/.test(error.message)
+    if (!elsewhere) throw error
+    return await openConnection(connection, { applicationName, signal })
+  }
+}
+
+function mayNotCreate({ user, inRecovery }: ServerFacts): BackupError {
+  return inRecovery
+    ? new BackupError('DATABASE_REFUSED', 'The server is a standby, and nothing can be created there.', {
+        hint: 'Name its primary, in DATABASE_URL or with --target-url.',
+      })
+    : new BackupError('DATABASE_REFUSED', `The role "${user}" may not create a database.`, {
+        hint: `Type as a superuser: ALTER ROLE "${user}" CREATEDB;`,
+      })
+}
+
+/** @throws RESTORE_FAILED if the server lacks a role or a tablespace that the backup names */
+export async function refuseMissing({ client }: Target, needs: Needs, run: string): Promise<void> {
+  const roles = await missing(client, 'SELECT rolname FROM pg_catalog.pg_roles', needs.roles)
+  const tablespaces = await missing(client, 'SELECT spcname FROM pg_catalog.pg_tablespace', needs.tablespaces)
+  if (roles.length + tablespaces.length === 0) return
+  const list = [...named('role', roles), ...named('tablespace', tablespaces)].join(' and ')
+  const rest = tablespaces.length === 0 ? ', or leave owners and privileges out with --without-owners' : ''
+  throw new BackupError('RESTORE_FAILED', `The server lacks the ${list}, which the backup needs.`, {
+    hint: `Create what is missing (npx --no securyflex-backup restore ${run} --globals shows how it was)${rest}.`,
+  })
+}
+
+async function missing(client: pg.Client, sql: string, wanted: readonly string[]): Promise<string[]> {
+  if (wanted.length === 0) return []
+  const { rows } = await client.query<[string]>({ text: sql, rowMode: 'array' })
+  const there = new Set(rows.map(([name]) => name))
+  return wanted.filter((name) => !there.has(name))
+}
+
+function named(kind: string, names: readonly string[]): string[] {
+  if (names.length === 0) return []
+  return [`${kind}${names.length === 1 ? '' : 's'} ${names.map((name) => `"${name}"`).join(', ')}`]
+}
