@@ -2,8 +2,8 @@
 const floors = [
   ['errors'],
   ['config', 'logging', 'files', 'keys'],
-  ['storage', 'postgres', 'segments', 'spool', 'queue', 'notify'],
-  ['repository'],
+  ['storage', 'postgres', 'segments', 'queue', 'notify'],
+  ['spool', 'repository'],
   ['history'],
   ['health', 'backup'],
 ]

@@ -6,7 +6,11 @@ import { startProducer } from './producer.ts'
 /** The producer as a process of its own: runs until SIGINT or SIGTERM. */
 async function main(): Promise<void> {
   const config = loadConfig({ needs: ['redis'] })
-  const logger = createLogger({ name: 'producer', directory: config.logs.directory, level: config.logs.level })
+  const logger = createLogger({
+    name: 'producer',
+    directory: config.logs.directory,
+    level: config.logs.level,
+  })
   const producer = await startProducer(config, logger)
   await new Promise((resolve) => {
     process.once('SIGINT', resolve)

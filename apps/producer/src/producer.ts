@@ -1,8 +1,8 @@
 import type { Config } from '@securyflex/shared/config'
-import { asBackupError, BackupError, redact } from '@securyflex/shared/errors'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
-import { connectPatiently, Queues } from '@securyflex/shared/queue'
+import { connectPatiently, hearErrors, Queues } from '@securyflex/shared/queue'
 import { openStorage } from '@securyflex/shared/storage'
 import { reconcile, type ReconcilerContext } from './reconciler.ts'
 import { applySchedules } from './schedules.ts'
@@ -30,11 +30,22 @@ export async function startProducer(
   }
   const storages = await Promise.all(config.destinations.map(openStorage))
   const redis = connectPatiently(config.redis)
-  redis.on('error', (error) => {
-    logger.warn(`Redis: ${redact(error.message)}. Waiting for it.`)
-  })
+  redis.on(
+    'error',
+    hearErrors(config.redis, (text) => {
+      logger.warn(text)
+    }),
+  )
   const queues = new Queues(redis, config.worker.retryDelay)
-  const context: ReconcilerContext = { config, queues, storages, keys: new KeyRing(config.keys), logger, clock }
+  const context: ReconcilerContext = {
+    config,
+    queues,
+    storages,
+    keys: new KeyRing(config.keys),
+    logger,
+    clock,
+  }
+  await redis.ping()
   await applySchedules(config, queues, logger, clock())
   const stopWatching = watch(context)
   const close = async () => {

@@ -1,6 +1,12 @@
 import type { Config } from '@securyflex/shared/config'
 import type { Logger } from '@securyflex/shared/logging'
-import { jobOptions, type KeptSchedule, type Queues, readSchedules, requestRun } from '@securyflex/shared/queue'
+import {
+  jobOptions,
+  type KeptSchedule,
+  type Queues,
+  readSchedules,
+  requestRun,
+} from '@securyflex/shared/queue'
 import { slotRunId } from '@securyflex/shared/repository'
 
 /** What makes the kept schedules those that are wanted. */
@@ -33,7 +39,12 @@ export function planSchedules(
 }
 
 /** Brings the schedules in Redis in line with the configuration. They fire without a producer from then on. */
-export async function applySchedules(config: Config, queues: Queues, logger: Logger, now: Date): Promise<void> {
+export async function applySchedules(
+  config: Config,
+  queues: Queues,
+  logger: Logger,
+  now: Date,
+): Promise<void> {
   const queue = queues.get('schedule')
   const plan = planSchedules(wantedSchedules(config), await readSchedules(queues), now)
   for (const { source, slot } of plan.overdue) {
@@ -48,11 +59,18 @@ export async function applySchedules(config: Config, queues: Queues, logger: Log
     if (accepted) logger.warn(`The backup of ${source} due at ${slot.toISOString()} is made now.`, { run })
   }
   for (const { source, cron, timeZone } of plan.upsert) {
-    const { attempts, backoff, removeOnComplete, removeOnFail } = jobOptions('schedule', config.worker.retryDelay)
+    const { attempts, backoff, removeOnComplete, removeOnFail } = jobOptions(
+      'schedule',
+      config.worker.retryDelay,
+    )
     await queue.upsertJobScheduler(
       source,
       { pattern: cron, tz: timeZone },
-      { name: 'schedule', data: { v: 1, source }, opts: { attempts, backoff, removeOnComplete, removeOnFail } as object },
+      {
+        name: 'schedule',
+        data: { v: 1, source },
+        opts: { attempts, backoff, removeOnComplete, removeOnFail } as object,
+      },
     )
     logger.info(`Backups of ${source}: ${cron} (${timeZone}).`)
   }

@@ -14,19 +14,14 @@ export const compressStep: StepDefinition<'compress'> = {
     if (place === undefined) return { skipped: 'superseded' }
     let bytes = 0
     if ((await place.batch.state()) === 'raw') {
-      await place.batch.advance(
-        'raw',
-        'packed',
-        place.cipher,
-        async (writer) => {
-          for await (const record of place.batch.read('raw', place.cipher)) {
-            signal.throwIfAborted()
-            const packed = await compress(record.payload.bytes, payload.options.compression)
-            bytes += packed.bytes.length
-            await writer.write({ ...record, payload: packed })
-          }
-        },
-      )
+      await place.batch.advance('raw', 'packed', place.cipher, async (writer) => {
+        for await (const record of place.batch.read('raw', place.cipher)) {
+          signal.throwIfAborted()
+          const packed = await compress(record.payload.bytes, payload.options.compression)
+          bytes += packed.bytes.length
+          await writer.write({ ...record, payload: packed })
+        }
+      })
     }
     const { run, attempt, batch } = payload
     await addChild(queues, run, 'encrypt', jobIds.batch(run, attempt, batch), payload)

@@ -16,6 +16,16 @@ export interface WorkerContext {
   readonly storages: ReadonlyMap<string, Storage>
   readonly logger: Logger
   readonly clock: () => Date
+  /** Told of each place that work passes, `<step>:<place>`; tests hold a worker there and kill it. */
+  readonly passed: (place: string) => Promise<void>
+}
+
+/** What may differ from the ordinary in tests. */
+export interface WorkerOptions {
+  /** Default: the machine's. */
+  readonly clock?: () => Date
+  /** Default: goes on at once. */
+  readonly passed?: (place: string) => Promise<void>
 }
 
 /** Opens spool and stores. @throws SPOOL_UNUSABLE, STORAGE_REFUSED, STORAGE_FULL */
@@ -23,14 +33,14 @@ export async function openContext(
   config: Config,
   queues: Queues,
   logger: Logger,
-  clock: () => Date,
+  { clock = () => new Date(), passed = () => Promise.resolve() }: WorkerOptions,
 ): Promise<WorkerContext> {
   const storages = new Map<string, Storage>()
   for (const destination of config.destinations) {
     storages.set(destination.name, await openStorage(destination))
   }
   const spool = await Spool.open(config.spool)
-  return { config, queues, spool, keys: new KeyRing(config.keys), storages, logger, clock }
+  return { config, queues, spool, keys: new KeyRing(config.keys), storages, logger, clock, passed }
 }
 
 /** The store of a destination. @throws CONFIG_INVALID if this worker does not know it */

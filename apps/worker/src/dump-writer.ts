@@ -66,7 +66,10 @@ export class DumpWriter {
   }
 
   /** Takes a stream from `chunks` to its end. */
-  async write(kind: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<WrittenStream> {
+  async write(
+    kind: string,
+    chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  ): Promise<WrittenStream> {
     const { identity, attempt } = this.#options
     const cutter = new Cutter(identity.gearTable)
     const digest = identity.createDigest()
@@ -105,12 +108,19 @@ export class DumpWriter {
     const id = identity.identify(plain)
     this.#bytes += plain.length
     await list.append({ id, plainLength: plain.length })
-    const destinations = references.flatMap((index, destination) => (index?.has(id) === true ? [] : [destination]))
+    const destinations = references.flatMap((index, destination) =>
+      index?.has(id) === true ? [] : [destination],
+    )
     const name = id.toString('latin1')
     if (destinations.length === 0 || this.#batched.has(name)) return
     this.#batched.add(name)
     this.#newBytes += plain.length
-    const record = { id, plainLength: plain.length, payload: { compression: 0 as const, bytes: plain }, destinations }
+    const record = {
+      id,
+      plainLength: plain.length,
+      payload: { compression: 0 as const, bytes: plain },
+      destinations,
+    }
     await this.#append(record)
   }
 

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { requireSource } from '@securyflex/shared/config'
-import type pg from 'pg'
 import { BackupError } from '@securyflex/shared/errors'
 import {
   databaseShape,
@@ -27,6 +26,8 @@ import { predecessorOf } from './references.ts'
 import { StallWatch } from './stall-watch.ts'
 import type { StepCall, StepDefinition } from './step.ts'
 
+type Client = Awaited<ReturnType<typeof openConnection>>
+
 /** Reads the database once, under one snapshot, and hands it on in batches. */
 export const dumpStep: StepDefinition<'dump'> = {
   step: 'dump',
@@ -45,7 +46,7 @@ export const dumpStep: StepDefinition<'dump'> = {
   },
 }
 
-async function dumpFrom(call: StepCall<'dump'>, client: pg.Client, limited: AbortSignal): Promise<DumpResult> {
+async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSignal): Promise<DumpResult> {
   const { payload, config, clock } = call
   const startedAt = clock().toISOString()
   const connection = sameServer(requireSource(config, payload.source).connection, client)
@@ -79,7 +80,11 @@ async function dumpFrom(call: StepCall<'dump'>, client: pg.Client, limited: Abor
       snapshotAt: snapshot.takenAt.toISOString(),
       finishedAt: clock().toISOString(),
       tool: `pg_dump ${tools.version}`,
-      server: { version: facts.version, major: facts.major, systemIdentifier: facts.systemIdentifier ?? null },
+      server: {
+        version: facts.version,
+        major: facts.major,
+        systemIdentifier: facts.systemIdentifier ?? null,
+      },
       database,
       streams,
       newBytes: writer.newBytes,
@@ -120,6 +125,7 @@ async function beginAttempt(
       await refuseIfAllDropped(attempt, destinations)
       await runSpool.touch(call.clock())
       const payload = { v: 1 as const, run, source, attempt: token, batch, options }
+      await call.passed('dump:batch')
       await addChild(queues, run, 'compress', jobIds.batch(run, token, batch), payload)
     },
     async whileWaiting() {
@@ -169,7 +175,12 @@ async function* watched(call: StepCall<'dump'>, writer: DumpWriter, tool: Tool):
 const progressInterval = 500
 
 async function showProgress({ job }: StepCall<'dump'>, writer: DumpWriter, stream: string): Promise<void> {
-  await job.updateProgress({ stream, bytes: writer.bytes, newBytes: writer.newBytes, batches: writer.batches })
+  await job.updateProgress({
+    stream,
+    bytes: writer.bytes,
+    newBytes: writer.newBytes,
+    batches: writer.batches,
+  })
 }
 
 function notAnArchive(): BackupError {

@@ -14,19 +14,14 @@ export const encryptStep: StepDefinition<'encrypt'> = {
     const { batch, sealer, cipher, facts } = place
     let bytes = 0
     if ((await batch.state()) === 'packed') {
-      await batch.advance(
-        'packed',
-        'sealed',
-        undefined,
-        async (writer) => {
-          for await (const record of batch.read('packed', cipher)) {
-            signal.throwIfAborted()
-            const sealed = sealer.seal(record.id, record.payload, record.plainLength, payload.options.cipher)
-            bytes += sealed.length
-            await writer.write({ ...record, payload: { compression: 0, bytes: sealed } })
-          }
-        },
-      )
+      await batch.advance('packed', 'sealed', undefined, async (writer) => {
+        for await (const record of batch.read('packed', cipher)) {
+          signal.throwIfAborted()
+          const sealed = sealer.seal(record.id, record.payload, record.plainLength, payload.options.cipher)
+          bytes += sealed.length
+          await writer.write({ ...record, payload: { compression: 0, bytes: sealed } })
+        }
+      })
     }
     const { run, attempt } = payload
     const source = payload.source

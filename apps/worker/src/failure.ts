@@ -1,4 +1,4 @@
-import { BackupError, codes, type ErrorCode } from '@securyflex/shared/errors'
+import { type BackupError, codes, type ErrorCode } from '@securyflex/shared/errors'
 
 /** What went wrong in a step, as its run hears of it. */
 export interface Failure {
@@ -16,6 +16,7 @@ export function failureText(error: BackupError): string {
 export function readFailure(text: string): Failure {
   const match = /^(.*) \[([A-Z_]+)\]$/s.exec(text)
   const code = match?.[2]
-  if (match?.[1] === undefined || code === undefined || !(code in codes)) return { code: 'INTERNAL', reason: text }
+  if (match?.[1] === undefined || code === undefined || !(code in codes))
+    return { code: 'INTERNAL', reason: text }
   return { code: code as ErrorCode, reason: match[1] }
 }

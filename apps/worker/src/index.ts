@@ -1,1 +1,2 @@
+export { type WorkerOptions } from './context.ts'
 export { type RunningWorker, startWorker } from './worker.ts'

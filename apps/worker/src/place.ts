@@ -1,6 +1,12 @@
 import type { DataKey } from '@securyflex/shared/keys'
 import { Sealer } from '@securyflex/shared/segments'
-import { type Attempt, type AttemptFacts, type Batch, type SpoolCipher, spoolCipher } from '@securyflex/shared/spool'
+import {
+  type Attempt,
+  type AttemptFacts,
+  type Batch,
+  type SpoolCipher,
+  spoolCipher,
+} from '@securyflex/shared/spool'
 import type { WorkerContext } from './context.ts'
 
 /** Where a lane's step finds its batch, and what it needs to read it. */

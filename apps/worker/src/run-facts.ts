@@ -59,7 +59,11 @@ export async function gatherFacts(
 }
 
 /** How a child came out. */
-type CameOf = <S extends keyof Results>(step: S, id: string, destination?: string) => Promise<Came<Results[S]>>
+type CameOf = <S extends keyof Results>(
+  step: S,
+  id: string,
+  destination?: string,
+) => Promise<Came<Results[S]>>
 
 /** The outcomes that children left with the run; one that left none (it was released) is asked itself. */
 async function readChildren(context: WorkerContext, job: Job): Promise<CameOf> {
@@ -110,7 +114,8 @@ async function laneFailure(
     const id = jobIds.batch(run, dump.attempt, batch)
     const upload = await came('upload', id, destination)
     if (upload?.value !== undefined && 'segments' in upload.value) continue
-    const earlier = (await came('compress', id))?.failure ?? (await came('encrypt', id))?.failure ?? upload?.failure
+    const earlier =
+      (await came('compress', id))?.failure ?? (await came('encrypt', id))?.failure ?? upload?.failure
     const reason = dropped.get(destination)
     if (earlier !== undefined) return earlier
     if (reason !== undefined) return { code: 'STALLED', reason }

@@ -2,7 +2,10 @@ import type { DumpResult, Results } from '@securyflex/shared/queue'
 import type { Failure } from './failure.ts'
 
 /** How one child of a run came out; undefined while it does not exist. */
-export type Came<T> = { readonly value: T; readonly failure?: undefined } | { readonly failure: Failure; readonly value?: undefined } | undefined
+export type Came<T> =
+  | { readonly value: T; readonly failure?: undefined }
+  | { readonly failure: Failure; readonly value?: undefined }
+  | undefined
 
 /** What came back from one destination. */
 export interface DestinationFacts {
@@ -124,7 +127,8 @@ function judge(facts: RunFacts): Judgement {
   }
   const failure = facts.dumps.at(-1)?.failure ?? standings.find((standing) => standing.failure)?.failure
   const good = standings.filter((standing) => standing.verified !== undefined)
-  if (good.length === 0) return { outcome: 'failed', failure: failure ?? skippedFailure('nothing was stored'), ...came }
+  if (good.length === 0)
+    return { outcome: 'failed', failure: failure ?? skippedFailure('nothing was stored'), ...came }
   if (good.length === standings.length) return { outcome: 'success', ...came }
   return { outcome: 'degraded', ...(failure === undefined ? {} : { failure }), ...came }
 }

@@ -45,8 +45,13 @@ export function endReport(input: ReportInput, judgement: Judgement, now: Date): 
   }
 }
 
-function durationsOf({ request, plan }: ReportInput, { dump, standings }: Judgement, now: Date): Record<string, number> {
-  const seconds = (from: string, to: string | Date) => (new Date(to).getTime() - new Date(from).getTime()) / 1000
+function durationsOf(
+  { request, plan }: ReportInput,
+  { dump, standings }: Judgement,
+  now: Date,
+): Record<string, number> {
+  const seconds = (from: string, to: string | Date) =>
+    (new Date(to).getTime() - new Date(from).getTime()) / 1000
   const seals = standings.flatMap(({ sealed }) => (sealed === undefined ? [] : [sealed.sealedAt])).sort()
   const lastSeal = seals.at(-1)
   return {
@@ -57,11 +62,18 @@ function durationsOf({ request, plan }: ReportInput, { dump, standings }: Judgem
   }
 }
 
-function reportDestination({ destination, failure, sealed, verified, pruned }: Standing): RunReport['destinations'][number] {
+function reportDestination({
+  destination,
+  failure,
+  sealed,
+  verified,
+  pruned,
+}: Standing): RunReport['destinations'][number] {
   const removed = pruned?.value !== undefined && !('skipped' in pruned.value) ? pruned.value : undefined
   return {
     name: destination,
-    outcome: failure !== undefined ? 'failed' : verified !== undefined ? 'verified' : sealed ? 'sealed' : 'pending',
+    outcome:
+      failure !== undefined ? 'failed' : verified !== undefined ? 'verified' : sealed ? 'sealed' : 'pending',
     ...(failure === undefined ? {} : { reason: failure.reason }),
     ...(sealed === undefined ? {} : { stored: sealed.stored }),
     ...(verified === undefined ? {} : { verified }),

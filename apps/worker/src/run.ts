@@ -33,8 +33,10 @@ export async function run(context: WorkerContext, job: Job, token: string): Prom
     const input = { run: id, request, plan, generation: job.attemptsMade, overlaps: 0 }
     const facts = await gatherFacts(context, job, plan, refused)
     const next = decide(facts)
+    await context.passed(`run:${next.do}`)
     if (next.do === 'finish') return finish(context, input, facts, next.judgement)
     await addChildren(context, input, next)
+    await context.passed('run:added')
     // A child may have ended before this run parks: then it is not parked, and looks again.
     if (await job.moveToWaitingChildren(token)) throw new WaitingChildrenError()
   }
@@ -76,7 +78,11 @@ async function settle(context: WorkerContext, job: Job, request: Payloads['run']
 }
 
 /** Why this run may not begin. */
-async function refusal(context: WorkerContext, job: Job, request: Payloads['run']): Promise<Failure | undefined> {
+async function refusal(
+  context: WorkerContext,
+  job: Job,
+  request: Payloads['run'],
+): Promise<Failure | undefined> {
   try {
     requireSource(context.config, request.source)
   } catch (error) {
@@ -100,7 +106,11 @@ async function addChildren(
   const at = (destination: string) => jobIds.destination(id, generation, destination)
   switch (next.do) {
     case 'dump':
-      return addChild(queues, id, 'dump', jobIds.dump(id, generation, next.number), { ...common, options, destinations: [...destinations] })
+      return addChild(queues, id, 'dump', jobIds.dump(id, generation, next.number), {
+        ...common,
+        options,
+        destinations: [...destinations],
+      })
     case 'seal':
       for (const destination of next.destinations) {
         const payload = { ...common, destination, requestedAt, options, dump: next.dump }
@@ -122,7 +132,11 @@ async function addChildren(
       const input = { run: id, request, plan, generation, overlaps: await countOverlaps(queues, id) }
       const message = { ...composeMessage(endReport(input, next.judgement, new Date())) }
       for (const channel of next.channels as ('log' | 'webhook')[]) {
-        await addChild(queues, id, 'notify', jobIds.notify(id, generation, channel), { ...common, channel, message })
+        await addChild(queues, id, 'notify', jobIds.notify(id, generation, channel), {
+          ...common,
+          channel,
+          message,
+        })
       }
     }
   }
@@ -160,6 +174,8 @@ function failed({ failure }: Judgement): UnrecoverableError {
 async function report(context: WorkerContext, content: RunReport): Promise<void> {
   const problems = await writeReport([...context.storages.values()], content, context.keys)
   for (const { storage, why } of problems) {
-    context.logger.warn(`The report of ${content.run} was not written to ${storage.name}: ${why}`, { run: content.run })
+    context.logger.warn(`The report of ${content.run} was not written to ${storage.name}: ${why}`, {
+      run: content.run,
+    })
   }
 }

@@ -83,7 +83,10 @@ async function* located(
   for await (const { id } of attempt.readStreamList(kind)) {
     const entry = added.get(id) ?? referenced?.get(id)
     if (entry === undefined) {
-      throw new BackupError('SEGMENT_MISSING', `Segment ${id.toString('hex')} of the ${kind} stream was not stored.`)
+      throw new BackupError(
+        'SEGMENT_MISSING',
+        `Segment ${id.toString('hex')} of the ${kind} stream was not stored.`,
+      )
     }
     yield entry
   }

@@ -1,7 +1,13 @@
 import type { Step } from '@securyflex/shared/config'
 import { asBackupError, type BackupError, redact } from '@securyflex/shared/errors'
 import type { Logger } from '@securyflex/shared/logging'
-import { isCancelled, parsePayload, type Payloads, type Results, type Skipped } from '@securyflex/shared/queue'
+import {
+  isCancelled,
+  parsePayload,
+  type Payloads,
+  type Results,
+  type Skipped,
+} from '@securyflex/shared/queue'
 import { type Job, type Processor, UnrecoverableError, WaitingChildrenError, WaitingError } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 import { failureText } from './failure.ts'
@@ -34,11 +40,20 @@ export function processorOf<S extends keyof Results>(
     const payload = parseOrGiveUp(step, job)
     const run = (payload as { run: string }).run
     const logger = context.logger.child({ run, step })
-    const call: StepCall<S> = { ...context, logger, job, payload, signal: signal ?? new AbortController().signal }
+    const call: StepCall<S> = {
+      ...context,
+      logger,
+      job,
+      payload,
+      signal: signal ?? new AbortController().signal,
+    }
     try {
       if (await isCancelled(context.queues.redis, run)) return cancelled
       await context.spool.run(run).touch(context.clock())
-      return await work(call)
+      await context.passed(`${step}:begun`)
+      const result = await work(call)
+      await context.passed(`${step}:done`)
+      return result
     } catch (thrown) {
       const reason = signal?.aborted === true ? (signal.reason as StopReason) : undefined
       if (reason === 'cancelled') return cancelled

@@ -31,7 +31,10 @@ export const uploadStep: StepDefinition<'upload'> = {
   },
 }
 
-async function store({ payload, signal, ...context }: StepCall<'upload'>, place: Place): Promise<ListEntry[]> {
+async function store(
+  { payload, signal, ...context }: StepCall<'upload'>,
+  place: Place,
+): Promise<ListEntry[]> {
   const storage = storageOf(context, payload.destination)
   const mine = place.facts.destinations.indexOf(payload.destination)
   const entries: ListEntry[] = []
@@ -39,8 +42,9 @@ async function store({ payload, signal, ...context }: StepCall<'upload'>, place:
   const work = async () => {
     for (;;) {
       signal.throwIfAborted()
-      const { value: record, done } = await records.next()
-      if (done === true) return
+      const next = await records.next()
+      if (next.done === true) return
+      const record = next.value
       if (!record.destinations.includes(mine)) continue
       const { id, plainLength } = record
       const segment = { id, plainLength, sealed: record.payload.bytes }

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 
-const known = new Set<string>()
+/** Longest first, so that a secret within another does not leave the rest of it readable. */
+let known: readonly string[] = []
 const mask = '[secret]'
 
 /** Shorter values are not searched for in text: replacing every `a` would hide nothing and garble all. */
@@ -19,8 +20,8 @@ export class Secret {
     this.#value = value
     for (const part of hidden) {
       if (part.length < shortestSearched) continue
-      known.add(part)
-      known.add(encodeURIComponent(part))
+      learn(part)
+      learn(encodeURIComponent(part))
     }
   }
 
@@ -40,6 +41,11 @@ export class Secret {
   [inspect.custom](): string {
     return mask
   }
+}
+
+function learn(value: string): void {
+  if (known.includes(value)) return
+  known = [...known, value].sort((a, b) => b.length - a.length)
 }
 
 const credentialsInUrl = /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@]*):[^\s@/]+@/gi

@@ -1,4 +1,4 @@
-import { asBackupError } from '@securyflex/shared/errors'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import type { DataKey, KeyRing } from '@securyflex/shared/keys'
 import { keyRecordSchema } from '@securyflex/shared/keys'
 import { decodeDocument, encodeDocument, layout, readKeyRecords, runOf } from '@securyflex/shared/repository'
@@ -95,10 +95,11 @@ export async function readReport(
   const bytes = await storage.get(name)
   if (bytes === undefined) return undefined
   const document = decodeDocument(name, bytes)
-  const parsed = storedReport.parse(document.content)
-  if (parsed.key === null || !keys.empty) {
-    document.check(parsed.key === null ? undefined : await keys.open(parsed.key))
+  const parsed = storedReport.safeParse(document.content)
+  if (!parsed.success) {
+    throw new BackupError('MANIFEST_DAMAGED', `${name} is not the report of a run.`, { cause: parsed.error })
   }
-  return runReportSchema.parse(document.content)
+  const { key, ...report } = parsed.data
+  if (key === null || !keys.empty) document.check(key === null ? undefined : await keys.open(key))
+  return report
 }
-

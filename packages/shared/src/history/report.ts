@@ -37,7 +37,9 @@ export const runReportSchema = z.object({
   /** Seconds from request to start, of the dump, to the last seal, and in all. */
   durations: z.record(z.string(), z.number()).optional(),
   destinations: z.array(destination),
-  notifications: z.array(z.object({ channel: z.string(), delivered: z.boolean(), reason: z.string().optional() })),
+  notifications: z.array(
+    z.object({ channel: z.string(), delivered: z.boolean(), reason: z.string().optional() }),
+  ),
   /** What a person should look at although the backup is good, e.g. that nothing could be pruned. */
   warnings: z.array(z.string()),
   /** Requests that came while the run was under way. */

@@ -1,6 +1,6 @@
 import { hkdfSync } from 'node:crypto'
 import { inspect } from 'node:util'
-import type { KeyRecord } from './key-record.ts'
+import type { KeyRecord } from './record-schema.ts'
 
 /** What a subkey is for; docs/format.md, "Keys". */
 type Label = 'id' | 'cut' | 'segment' | 'manifest' | 'spool'

@@ -1,4 +1,5 @@
 export { type DataKey, openGearTable } from './data-key.ts'
-export { createKeyRecord, type KeyRecord, keyRecordSchema, openKeyRecord } from './key-record.ts'
+export { createKeyRecord, openKeyRecord } from './key-record.ts'
 export { KeyRing } from './key-ring.ts'
 export { generateKey, type KeyMaterial, parseKeyMaterial } from './material.ts'
+export { type KeyRecord, keyRecordSchema } from './record-schema.ts'

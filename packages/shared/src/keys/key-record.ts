@@ -9,34 +9,11 @@ import {
 } from 'node:crypto'
 import { promisify } from 'node:util'
 import { BackupError } from '@securyflex/shared/errors'
-import { z } from 'zod'
 import { DataKey } from './data-key.ts'
 import type { KeyMaterial } from './material.ts'
+import type { KeyRecord } from './record-schema.ts'
 
 const deriveWithScrypt = promisify<string, Buffer, number, object, Buffer>(scrypt)
-
-const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${String(bytes * 2)}}$`))
-
-/** A data key wrapped under what the user keeps; docs/format.md, "Keys". Limits keep a hostile record cheap. */
-export const keyRecordSchema = z.object({
-  format: z.literal(1),
-  kind: z.literal('wrapped'),
-  id: hex(16),
-  created: z.iso.datetime(),
-  kdf: z.discriminatedUnion('name', [
-    z.object({ name: z.literal('raw'), salt: hex(16) }),
-    z.object({
-      name: z.literal('scrypt'),
-      N: z.int().min(2).max(2 ** 20),
-      r: z.int().min(1).max(32),
-      p: z.int().min(1).max(16),
-      salt: hex(16),
-    }),
-  ]),
-  check: hex(8),
-  wrapped: hex(60),
-})
-export type KeyRecord = z.infer<typeof keyRecordSchema>
 
 /** 64 MiB and about 0.3 s once per process: OWASP's second choice (2^17 would double a worker's peak memory). */
 const scryptCost = { N: 2 ** 16, r: 8, p: 2 }

@@ -1,7 +1,8 @@
 import type { Secret } from '@securyflex/shared/errors'
 import { BackupError } from '@securyflex/shared/errors'
 import type { DataKey } from './data-key.ts'
-import { type KeyRecord, openKeyRecord } from './key-record.ts'
+import { openKeyRecord } from './key-record.ts'
+import type { KeyRecord } from './record-schema.ts'
 import { type KeyMaterial, parseKeyMaterial } from './material.ts'
 
 /** The keys that are configured, and the data keys that they opened. scrypt runs once per record. */

@@ -50,7 +50,10 @@ describe('key records', () => {
 
   it('name an altered record as such, with the right key', async () => {
     const record = await createKeyRecord(rawKey, now)
-    const altered = { ...record, wrapped: record.wrapped.replace(/.$/, (digit) => (digit === '0' ? '1' : '0')) }
+    const altered = {
+      ...record,
+      wrapped: record.wrapped.replace(/.$/, (digit) => (digit === '0' ? '1' : '0')),
+    }
     await expect(openKeyRecord(altered, [rawKey])).rejects.toMatchObject({ code: 'MANIFEST_DAMAGED' })
     const moved = { ...record, id: '0'.repeat(32) }
     await expect(openKeyRecord(moved, [rawKey])).rejects.toMatchObject({ code: 'MANIFEST_DAMAGED' })

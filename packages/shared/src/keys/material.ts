@@ -3,8 +3,7 @@ import { BackupError, type Secret } from '@securyflex/shared/errors'
 
 /** What a user keeps: 32 raw bytes, or a passphrase. docs/format.md, "Keys". */
 export type KeyMaterial =
-  | { readonly kind: 'raw'; readonly bytes: Buffer }
-  | { readonly kind: 'passphrase'; readonly text: string }
+  { readonly kind: 'raw'; readonly bytes: Buffer } | { readonly kind: 'passphrase'; readonly text: string }
 
 const hexKey = /^[0-9a-f]{64}$/i
 const base64Key = /^[A-Za-z0-9+/]{43}=$/
@@ -33,7 +32,7 @@ function raw(bytes: Buffer): KeyMaterial {
 }
 
 function passphraseWeakness(text: string): string | undefined {
-  const characters = [...text]
+  const characters = Array.from(text)
   if (characters.length < shortestPassphrase) {
     return `it has ${String(characters.length)} characters, and a passphrase needs at least ${String(shortestPassphrase)}`
   }

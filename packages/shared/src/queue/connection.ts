@@ -1,5 +1,5 @@
 import type { RedisAddress } from '@securyflex/shared/config'
-import { BackupError } from '@securyflex/shared/errors'
+import { BackupError, redact } from '@securyflex/shared/errors'
 import { Redis } from 'ioredis'
 
 /** How long a command line waits for Redis before it says that it is not there, in ms. */
@@ -62,6 +62,16 @@ export async function connectOrFail(address: RedisAddress): Promise<Redis> {
 /** A connection for long-lived processes: it waits for Redis to come back. */
 export function connectPatiently(address: RedisAddress): Redis {
   return new Redis({ ...redisTarget(address), maxRetriesPerRequest: null })
+}
+
+/** Hears the errors of long-lived connections and tells of each trouble once, not with every attempt. */
+export function hearErrors(address: RedisAddress, tell: (text: string) => void): (error: Error) => void {
+  let last = ''
+  return (error) => {
+    const text = redact(error.message === '' ? String(error) : error.message)
+    if (text !== last) tell(`Redis at ${address.shown}: ${text}. Waiting for it.`)
+    last = text
+  }
 }
 
 function unreachable(address: RedisAddress, cause: unknown): BackupError {

@@ -1,5 +1,5 @@
 export { cancelRun, forgetCancel, isCancelled, onCancel } from './cancel.ts'
-export { connectOrFail, connectPatiently, redisTarget, type RedisTarget } from './connection.ts'
+export { connectOrFail, connectPatiently, hearErrors, redisTarget, type RedisTarget } from './connection.ts'
 export { jobIds, prefix, queueName, queueNames } from './names.ts'
 export {
   type DumpResult,

@@ -22,8 +22,10 @@ export function queueNames(destinations: readonly string[]): string[] {
  * failed run was retried; `attempt` names the dump execution that a batch belongs to.
  */
 export const jobIds = {
-  dump: (run: string, generation: number, dump: number) => `${run}.${String(generation)}.dump-${String(dump)}`,
+  dump: (run: string, generation: number, dump: number) =>
+    `${run}.${String(generation)}.dump-${String(dump)}`,
   batch: (run: string, attempt: string, batch: number) => `${run}.${attempt}.${String(batch)}`,
-  destination: (run: string, generation: number, destination: string) => `${run}.${String(generation)}.${destination}`,
+  destination: (run: string, generation: number, destination: string) =>
+    `${run}.${String(generation)}.${destination}`,
   notify: (run: string, generation: number, channel: string) => `${run}.${String(generation)}.${channel}`,
 }

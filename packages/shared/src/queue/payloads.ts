@@ -73,7 +73,13 @@ const seal = z.object({
 })
 const atDestination = z.object({ v, run, source: name, destination: name })
 const prune = atDestination.extend({ retentionDays: z.int().min(1) })
-const notify = z.object({ v, run, source: name, channel: z.enum(['log', 'webhook']), message: z.record(z.string(), z.unknown()) })
+const notify = z.object({
+  v,
+  run,
+  source: name,
+  channel: z.enum(['log', 'webhook']),
+  message: z.record(z.string(), z.unknown()),
+})
 
 /** The payload of each step's jobs. */
 export const payloads = {
@@ -100,7 +106,10 @@ export const results = {
   upload: z.union([stored, skipped]),
   seal: z.union([z.object({ sealedAt: z.iso.datetime(), stored, manifest: z.string() }), skipped]),
   verify: z.union([z.object({ opened: z.int(), listed: z.int(), bytes: z.int() }), skipped]),
-  prune: z.union([z.object({ backups: z.int(), segments: z.int(), refused: z.string().optional() }), skipped]),
+  prune: z.union([
+    z.object({ backups: z.int(), segments: z.int(), refused: z.string().optional() }),
+    skipped,
+  ]),
   notify: z.union([z.object({ delivered: z.literal(true) }), skipped]),
 } as const
 export type Results = { [S in keyof typeof results]: z.infer<(typeof results)[S]> }
@@ -124,7 +133,11 @@ function parse(schema: z.ZodType, value: unknown, what: string): unknown {
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
   const field = issue?.path.join('.') ?? ''
-  throw new BackupError('PAYLOAD_INVALID', `This is not ${what}: ${field === '' ? '' : `${field}: `}${issue?.message ?? 'invalid'}.`, {
-    hint: 'Producer, worker and command line must be of the same version; the payloads are described in docs/queues.md.',
-  })
+  throw new BackupError(
+    'PAYLOAD_INVALID',
+    `This is not ${what}: ${field === '' ? '' : `${field}: `}${issue?.message ?? 'invalid'}.`,
+    {
+      hint: 'Producer, worker and command line must be of the same version; the payloads are described in docs/queues.md.',
+    },
+  )
 }

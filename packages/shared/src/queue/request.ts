@@ -22,9 +22,18 @@ export async function requestRun(queues: Queues, id: string, request: Payloads['
   return { run, accepted: false }
 }
 
-async function recordOverlap(queues: Queues, run: string, id: string, request: Payloads['run']): Promise<void> {
+async function recordOverlap(
+  queues: Queues,
+  run: string,
+  id: string,
+  request: Payloads['run'],
+): Promise<void> {
   const key = overlapsKey(run)
-  await queues.redis.hset(key, id, JSON.stringify({ requestedBy: request.requestedBy, at: request.requestedAt }))
+  await queues.redis.hset(
+    key,
+    id,
+    JSON.stringify({ requestedBy: request.requestedBy, at: request.requestedAt }),
+  )
   await queues.redis.expire(key, keepOverlaps)
 }
 

@@ -30,11 +30,20 @@ export async function listSources(storage: Storage): Promise<string[]> {
 }
 
 /** Every backup of the source, newest first. What cannot be read is given with its problem, not left out. */
-export async function* findBackups(storage: Storage, source: string, keys: KeyRing): AsyncGenerator<FoundBackup> {
+export async function* findBackups(
+  storage: Storage,
+  source: string,
+  keys: KeyRing,
+): AsyncGenerator<FoundBackup> {
   for (const run of await listRuns(storage, source)) yield await findBackup(storage, source, run, keys)
 }
 
-async function findBackup(storage: Storage, source: string, run: string, keys: KeyRing): Promise<FoundBackup> {
+async function findBackup(
+  storage: Storage,
+  source: string,
+  run: string,
+  keys: KeyRing,
+): Promise<FoundBackup> {
   try {
     return { run, opened: await readBackup(storage, source, run, keys) }
   } catch (error) {
@@ -47,7 +56,12 @@ async function findBackup(storage: Storage, source: string, run: string, keys: K
  * The manifest of one backup.
  * @throws BACKUP_NOT_FOUND, and what {@link openManifest} throws
  */
-export async function readBackup(storage: Storage, source: string, run: string, keys: KeyRing): Promise<OpenManifest> {
+export async function readBackup(
+  storage: Storage,
+  source: string,
+  run: string,
+  keys: KeyRing,
+): Promise<OpenManifest> {
   const name = layout.manifest(source, run)
   const bytes = await storage.get(name)
   if (bytes !== undefined) return openManifest(name, bytes, keys)

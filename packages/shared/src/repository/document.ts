@@ -40,7 +40,10 @@ export function decodeDocument(name: string, bytes: Buffer): ReadDocument {
       if (authenticated && key === undefined) throw damaged(name, 'it names no key but was written with one')
       const expected = codeOf(name, line, authenticated ? key : undefined)
       if (timingSafeEqual(expected, Buffer.from(mac.value, 'hex'))) return
-      throw damaged(name, authenticated ? 'its authentication code does not match' : 'its checksum does not match')
+      throw damaged(
+        name,
+        authenticated ? 'its authentication code does not match' : 'its checksum does not match',
+      )
     },
   }
 }

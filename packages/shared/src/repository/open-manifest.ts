@@ -33,7 +33,7 @@ export async function openManifest(name: string, bytes: Buffer, keys: KeyRing): 
   const key = await openKey(name, head.data.key, keys)
   document.check(key)
   const parsed = manifestSchema.safeParse(document.content)
-  if (!parsed.success) throw damaged(name, `${z.prettifyError(parsed.error).replaceAll(/\s+/g, ' ')}`)
+  if (!parsed.success) throw damaged(name, z.prettifyError(parsed.error).replaceAll(/\s+/g, ' '))
   const unknown = parsed.data.streams.find(({ kind }) => !(streamKinds as readonly string[]).includes(kind))
   if (unknown !== undefined) throw newer(name, `a stream of kind "${unknown.kind}"`)
   if (!name.endsWith(`${parsed.data.source}/backups/${parsed.data.run}.json`)) {

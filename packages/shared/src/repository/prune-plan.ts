@@ -48,7 +48,9 @@ export function planPrune(input: PruneInput): PrunePlan {
       .map(({ run }) => run),
   )
   const decisions = newestFirst.map((backup) =>
-    refused === undefined ? decide(backup, protectedRuns, input) : { run: backup.run, keep: true, why: refused },
+    refused === undefined
+      ? decide(backup, protectedRuns, input)
+      : { run: backup.run, keep: true, why: refused },
   )
   return { refused, decisions }
 }
@@ -61,11 +63,16 @@ function refusal({ unreadable, backups, now }: PruneInput): string | undefined {
   return undefined
 }
 
-function decide(backup: PruneCandidate, protectedRuns: Set<string>, { now, retentionDays }: PruneInput): PruneDecision {
+function decide(
+  backup: PruneCandidate,
+  protectedRuns: Set<string>,
+  { now, retentionDays }: PruneInput,
+): PruneDecision {
   const { run } = backup
   const age = now.getTime() - backup.time.getTime()
   if (!backup.trusted) return { run, keep: true, why: 'not authenticated, so not ours to remove' }
-  if (age <= retentionDays * day) return { run, keep: true, why: `younger than ${String(retentionDays)} days` }
+  if (age <= retentionDays * day)
+    return { run, keep: true, why: `younger than ${String(retentionDays)} days` }
   if (protectedRuns.has(run)) return { run, keep: true, why: 'among the newest, which always stay' }
   return { run, keep: false, why: `${String(Math.floor(age / day))} days old` }
 }

@@ -35,7 +35,9 @@ export async function makePrunePlan(options: PruneOptions): Promise<PrunePlan> {
         ? []
         : [{ run, time: timeOfRun(run), trusted: opened.authenticated || options.acceptChecksums }],
     ),
-    unreadable: found.flatMap(({ run, problem }) => (problem === undefined ? [] : [{ run, why: problem.message }])),
+    unreadable: found.flatMap(({ run, problem }) =>
+      problem === undefined ? [] : [{ run, why: problem.message }],
+    ),
     now: options.now,
     retentionDays: options.retentionDays,
     keepAtLeast: options.keepAtLeast,

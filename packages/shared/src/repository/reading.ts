@@ -1,5 +1,11 @@
 import { BackupError } from '@securyflex/shared/errors'
-import { decodeEntry, type ListEntry, listEntryLength, Sealer, SegmentIndex } from '@securyflex/shared/segments'
+import {
+  decodeEntry,
+  type ListEntry,
+  listEntryLength,
+  Sealer,
+  SegmentIndex,
+} from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
 import type { ListSegment, Manifest, ManifestStream, StreamKind } from './manifest.ts'
 import type { OpenManifest } from './open-manifest.ts'
@@ -34,7 +40,8 @@ export class BackupReader {
       for (let at = 0; at < whole; at += listEntryLength) yield decodeEntry(rest, at)
       rest = rest.subarray(whole)
     }
-    if (rest.length > 0) throw streamDamaged(this.manifest, stream.kind, 'its list of segments ends in the middle')
+    if (rest.length > 0)
+      throw streamDamaged(this.manifest, stream.kind, 'its list of segments ends in the middle')
   }
 
   /** Every segment that the backup names, those of the lists included, each once. */

@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { BackupError } from '@securyflex/shared/errors'
-import { createKeyRecord, type DataKey, type KeyRecord, keyRecordSchema, type KeyRing } from '@securyflex/shared/keys'
+import {
+  createKeyRecord,
+  type DataKey,
+  type KeyRecord,
+  keyRecordSchema,
+  type KeyRing,
+} from '@securyflex/shared/keys'
 import type { Storage } from '@securyflex/shared/storage'
 import { z } from 'zod'
 import { damaged } from './document.ts'
@@ -14,9 +20,13 @@ export async function readInstallation(storage: Storage): Promise<string | undef
   if (bytes === undefined) return undefined
   const { format, installation } = parseJson(repositorySchema, layout.repository, bytes)
   if (format > 1) {
-    throw new BackupError('FORMAT_UNKNOWN', `The repository in ${storage.shown} has format ${String(format)}.`, {
-      hint: 'Read it with a newer version of SecuryFlex Backup.',
-    })
+    throw new BackupError(
+      'FORMAT_UNKNOWN',
+      `The repository in ${storage.shown} has format ${String(format)}.`,
+      {
+        hint: 'Read it with a newer version of SecuryFlex Backup.',
+      },
+    )
   }
   return installation
 }

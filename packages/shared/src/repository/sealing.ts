@@ -17,7 +17,10 @@ export interface DumpedStream extends Pick<ManifestStream, 'kind' | 'bytes' | 'd
 }
 
 /** What sealing adds to a manifest's facts. */
-type Facts = Omit<Manifest, 'format' | 'kind' | 'streams' | 'stored' | 'predecessor' | 'key' | 'installation' | 'sealedAt'>
+type Facts = Omit<
+  Manifest,
+  'format' | 'kind' | 'streams' | 'stored' | 'predecessor' | 'key' | 'installation' | 'sealedAt'
+>
 
 export interface Sealing {
   readonly storage: Storage
@@ -62,7 +65,11 @@ export async function sealBackup(sealing: Sealing): Promise<OpenManifest> {
   return opened
 }
 
-function compose({ facts, writing, predecessor, now, stored }: Sealing, streams: ManifestStream[], lists: Stored): Manifest {
+function compose(
+  { facts, writing, predecessor, now, stored }: Sealing,
+  streams: ManifestStream[],
+  lists: Stored,
+): Manifest {
   return {
     format: 1,
     kind: 'manifest',
@@ -79,7 +86,11 @@ function compose({ facts, writing, predecessor, now, stored }: Sealing, streams:
   }
 }
 
-async function writeList(lists: ListWriter, stream: DumpedStream, index: SegmentIndex): Promise<ManifestStream> {
+async function writeList(
+  lists: ListWriter,
+  stream: DumpedStream,
+  index: SegmentIndex,
+): Promise<ManifestStream> {
   const { kind, bytes, digest, segments } = stream
   lists.begin()
   let count = 0
@@ -89,7 +100,10 @@ async function writeList(lists: ListWriter, stream: DumpedStream, index: Segment
     await lists.append(entry)
   }
   if (count !== segments) {
-    throw new BackupError('SPOOL_DAMAGED', `The list of the ${kind} stream has ${String(count)} of ${String(segments)} segments.`)
+    throw new BackupError(
+      'SPOOL_DAMAGED',
+      `The list of the ${kind} stream has ${String(count)} of ${String(segments)} segments.`,
+    )
   }
   return { kind, bytes, digest, segments, list: await lists.end() }
 }
@@ -155,4 +169,3 @@ class ListWriter {
     return entry
   }
 }
-

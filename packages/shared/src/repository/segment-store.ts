@@ -40,10 +40,16 @@ export async function storeSegment(
   return { id, plainLength, ...sealedFacts(sealed), fresh: true }
 }
 
-async function reusable(storage: Storage, name: string, id: Buffer, sealer: Sealer): Promise<Buffer | undefined> {
+async function reusable(
+  storage: Storage,
+  name: string,
+  id: Buffer,
+  sealer: Sealer,
+): Promise<Buffer | undefined> {
   const facts = await storage.stat(name)
   const now = await storage.now()
-  if (facts === undefined || now.getTime() - facts.modified.getTime() > gracePeriod - longestRun) return undefined
+  if (facts === undefined || now.getTime() - facts.modified.getTime() > gracePeriod - longestRun)
+    return undefined
   const bytes = await storage.get(name)
   if (bytes === undefined) return undefined
   try {
@@ -68,7 +74,9 @@ export async function readSegment(
   const name = layout.segment(source, entry.id)
   const sealed = await storage.get(name)
   if (sealed === undefined) {
-    throw new BackupError('SEGMENT_MISSING', `Segment ${name} is missing from ${storage.shown}.`, { hint: otherBackup })
+    throw new BackupError('SEGMENT_MISSING', `Segment ${name} is missing from ${storage.shown}.`, {
+      hint: otherBackup,
+    })
   }
   try {
     return await sealer.open(entry.id, sealed)

@@ -6,7 +6,7 @@ export interface Identity {
   /** A new digest to feed: HMAC under the `id` key, or SHA-256 without encryption. */
   createDigest(): Hash | Hmac
   /** The id of a segment: the digest of its plain bytes, 32 bytes. */
-  identify(plain: Uint8Array): Buffer
+  readonly identify: (plain: Uint8Array) => Buffer
   /** 256 integers that decide where streams are cut. */
   readonly gearTable: Uint32Array
 }

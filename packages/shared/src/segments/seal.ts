@@ -84,7 +84,10 @@ export class Sealer {
       })
     }
     if (!header.keyId.equals(this.#keyId)) {
-      throw new BackupError('SEGMENT_FOREIGN', `Segment ${name} was sealed under another key than its backup.`)
+      throw new BackupError(
+        'SEGMENT_FOREIGN',
+        `Segment ${name} was sealed under another key than its backup.`,
+      )
     }
     return header
   }
@@ -111,7 +114,8 @@ export class Sealer {
     const body = sealed.subarray(headerLength, -trailer)
     const tag = sealed.subarray(-trailer)
     if (cipher === cipherCodes.none) {
-      if (!timingSafeEqual(checksum(header, id, body), tag)) throw tampered(name, 'its checksum does not match')
+      if (!timingSafeEqual(checksum(header, id, body), tag))
+        throw tampered(name, 'its checksum does not match')
       return body
     }
     const key = this.#segmentKey(cipher, salt)
@@ -140,7 +144,11 @@ export class Sealer {
   }
 }
 
-function finish(decipher: { update(b: Buffer): Buffer; final(): Buffer }, body: Buffer, name: string): Buffer {
+function finish(
+  decipher: { update(b: Buffer): Buffer; final(): Buffer },
+  body: Buffer,
+  name: string,
+): Buffer {
   try {
     return Buffer.concat([decipher.update(body), decipher.final()])
   } catch (cause) {

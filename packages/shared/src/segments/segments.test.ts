@@ -2,7 +2,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { beforeAll, describe, expect, it } from '@jest/globals'
 import type { Cipher, Compression } from '@securyflex/shared/config'
 import { Secret } from '@securyflex/shared/errors'
-import { createKeyRecord, type DataKey, generateKey, openKeyRecord, parseKeyMaterial } from '@securyflex/shared/keys'
+import {
+  createKeyRecord,
+  type DataKey,
+  generateKey,
+  openKeyRecord,
+  parseKeyMaterial,
+} from '@securyflex/shared/keys'
 import fc from 'fast-check'
 import { identityOf } from './identity.ts'
 import {
@@ -32,7 +38,8 @@ beforeAll(async () => {
 function cut(gearTable: Uint32Array, bytes: Buffer, chunk: number): Buffer[] {
   const cutter = new Cutter(gearTable)
   const segments: Buffer[] = []
-  for (let at = 0; at < bytes.length; at += chunk) segments.push(...cutter.push(bytes.subarray(at, at + chunk)))
+  for (let at = 0; at < bytes.length; at += chunk)
+    segments.push(...cutter.push(bytes.subarray(at, at + chunk)))
   const last = cutter.end()
   return last === undefined ? segments : [...segments, last]
 }
@@ -62,16 +69,21 @@ describe('cutting', () => {
 
   it('finds the same segments again behind an insertion', () => {
     const { gearTable, identify } = identityOf(key)
-    const names = (input: Buffer) => cut(gearTable, input, 65_536).map((segment) => identify(segment).toString('hex'))
+    const names = (input: Buffer) =>
+      cut(gearTable, input, 65_536).map((segment) => identify(segment).toString('hex'))
     const before = names(bytes)
-    const after = new Set(names(Buffer.concat([bytes.subarray(0, 1000), Buffer.from('inserted'), bytes.subarray(1000)])))
+    const after = new Set(
+      names(Buffer.concat([bytes.subarray(0, 1000), Buffer.from('inserted'), bytes.subarray(1000)])),
+    )
     const lost = before.filter((name) => !after.has(name))
     expect(before.length).toBeGreaterThan(6)
     expect(lost.length).toBeLessThanOrEqual(2)
   })
 
   it('cuts content that never changes at the longest length', () => {
-    const lengths = cut(identityOf(key).gearTable, Buffer.alloc(20 * 1024 * 1024), 1_000_000).map((s) => s.length)
+    const lengths = cut(identityOf(key).gearTable, Buffer.alloc(20 * 1024 * 1024), 1_000_000).map(
+      (s) => s.length,
+    )
     expect(lengths).toEqual([longestSegment, longestSegment, 4 * 1024 * 1024])
   })
 
@@ -170,7 +182,9 @@ describe('segment lists', () => {
     id: createHash('sha256').update(String(seed)).digest(),
     plainLength: seed + 1,
     sealedLength: seed + 100,
-    sealedHash: createHash('sha256').update(`sealed ${String(seed)}`).digest(),
+    sealedHash: createHash('sha256')
+      .update(`sealed ${String(seed)}`)
+      .digest(),
   })
 
   it('decode to what was encoded', () => {

@@ -67,7 +67,9 @@ export class Attempt {
   async dropped(): Promise<Map<string, string>> {
     const names = (await ifThere(() => readdir(this.#directory))) ?? []
     const reasons = new Map<string, string>()
-    for (const name of names.filter((candidate) => candidate.startsWith(droppedPrefix) && !candidate.includes('.tmp-'))) {
+    for (const name of names.filter(
+      (candidate) => candidate.startsWith(droppedPrefix) && !candidate.includes('.tmp-'),
+    )) {
       const reason = await ifThere(() => readFile(join(this.#directory, name), 'utf8'))
       reasons.set(name.slice(droppedPrefix.length), reason ?? '')
     }

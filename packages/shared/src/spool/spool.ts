@@ -35,10 +35,14 @@ export class Spool {
       const { id } = JSON.parse(await readFile(join(directory, idName), 'utf8')) as { id: string }
       return new Spool(id, directory, limit)
     } catch (cause) {
-      throw new BackupError('SPOOL_UNUSABLE', `The spool ${directory} cannot be used: ${(cause as Error).message}.`, {
-        hint: 'Set BACKUP_SPOOL_DIR to a directory that this user may write.',
-        cause,
-      })
+      throw new BackupError(
+        'SPOOL_UNUSABLE',
+        `The spool ${directory} cannot be used: ${(cause as Error).message}.`,
+        {
+          hint: 'Set BACKUP_SPOOL_DIR to a directory that this user may write.',
+          cause,
+        },
+      )
     }
   }
 

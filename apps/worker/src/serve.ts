@@ -1,0 +1,76 @@
+import type { Step } from '@securyflex/shared/config'
+import { type Payloads, prefix, queueName, type RedisTarget } from '@securyflex/shared/queue'
+import { type Processor, Worker } from 'bullmq'
+import type { WorkerContext } from './context.ts'
+import { resumeRun } from './resume.ts'
+import type { StopReason } from './step.ts'
+
+/** A crash of its worker costs a job no attempt; only this many in a row fail it. */
+const maxStalledCount = 3
+/** How long running jobs may go on after a shutdown was asked for, in ms. */
+const gracePeriod = 10_000
+
+/** How the workers of a process reach Redis. */
+export interface Serving {
+  readonly target: RedisTarget
+  /** Hears the errors of their connections. */
+  readonly heard: (error: Error) => void
+}
+
+/** A BullMQ worker and the jobs that it is doing. */
+export interface Served {
+  readonly worker: Worker
+  /** The run of each, by job id. */
+  readonly active: ReadonlyMap<string, string | undefined>
+}
+
+/** Starts taking the jobs of one queue. */
+export function serve(
+  { config, ...context }: WorkerContext,
+  { target, heard }: Serving,
+  step: Step,
+  processor: Processor,
+  destination?: string,
+): Served {
+  const { concurrency, lockDuration, stalledInterval } = config.worker
+  const active = new Map<string, string | undefined>()
+  const noted: Processor = async (job, token, signal): Promise<unknown> => {
+    const id = job.id ?? ''
+    active.set(id, (job.data as Partial<Payloads['dump']>).run)
+    try {
+      return await processor(job, token, signal)
+    } finally {
+      active.delete(id)
+    }
+  }
+  const options = { prefix, concurrency: concurrency[step], lockDuration, stalledInterval, maxStalledCount }
+  const connection = { ...target, maxRetriesPerRequest: null }
+  // BullMQ hands a signal only to a processor that declares three parameters.
+  const worker = new Worker(queueName(step, destination), noted, { ...options, connection })
+  worker.on('error', heard)
+  worker.on('lockRenewalFailed', (ids) => {
+    for (const id of ids) worker.cancelJob(id, 'lock lost' satisfies StopReason)
+  })
+  worker.on('completed', (job) => {
+    void resumeRun({ config, ...context }, job)
+  })
+  return { worker, active }
+}
+
+/** Tells the running steps of one run, or of all, to stop. */
+export function stopJobs(served: readonly Served[], reason: StopReason, run?: string): void {
+  for (const { worker, active } of served) {
+    for (const [id, belongsTo] of active) {
+      if (run === undefined || belongsTo === run) worker.cancelJob(id, reason)
+    }
+  }
+}
+
+/** Takes no more jobs, lets running ones end within the grace period, and hands back those that do not. */
+export async function shutDown(served: readonly Served[]): Promise<void> {
+  const timer = setTimeout(() => {
+    stopJobs(served, 'shutdown')
+  }, gracePeriod)
+  await Promise.all(served.map(({ worker }) => worker.close()))
+  clearTimeout(timer)
+}
