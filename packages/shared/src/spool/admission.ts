@@ -5,14 +5,24 @@ import type { Spool } from './spool.ts'
 /** How often a waiting dump looks for room, in ms. */
 const pollInterval = 50
 
+/** Batches that were seen freed: a long dump has thousands, and each admission would look into all of them. */
+const seenFreed = new WeakMap<Spool, ReadonlySet<string>>()
+
 /** Bytes of the spool that all batches have booked. */
 export async function bookedBytes(spool: Spool): Promise<number> {
+  const before = seenFreed.get(spool)
+  const freed = new Set<string>()
   let total = 0
   for (const run of await spool.runs()) {
     for (const attempt of await spool.run(run).attempts()) {
-      for await (const batch of attempt.batches()) total += await batch.reserved()
+      for await (const batch of attempt.batches()) {
+        const bytes = before?.has(batch.directory) === true ? undefined : await batch.reserved()
+        if (bytes === undefined || (bytes === 0 && (await batch.isFreed()))) freed.add(batch.directory)
+        else total += bytes
+      }
     }
   }
+  seenFreed.set(spool, freed)
   return total
 }
 

@@ -1,8 +1,15 @@
 import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ensureDirectory, writeFileDurably } from '@securyflex/shared/files'
+import {
+  createFileDurably,
+  ensureDirectory,
+  isTemporaryName,
+  writeFileDurably,
+} from '@securyflex/shared/files'
 import type { KeyRecord } from '@securyflex/shared/keys'
 import { Batch, ifThere } from './batch.ts'
+import { damaged } from './records.ts'
+import { inSpool } from './trouble.ts'
 
 /** What every step of an attempt must know and no job should carry. */
 export interface AttemptFacts {
@@ -35,9 +42,11 @@ export class Attempt {
   }
 
   async begin(facts: AttemptFacts): Promise<void> {
-    await ensureDirectory(join(this.#directory, batchesName))
-    await ensureDirectory(join(this.#directory, 'streams'))
-    await writeFileDurably(join(this.#directory, factsName), JSON.stringify(facts))
+    await inSpool(async () => {
+      await ensureDirectory(join(this.#directory, batchesName))
+      await ensureDirectory(join(this.#directory, 'streams'))
+      await writeFileDurably(join(this.#directory, factsName), JSON.stringify(facts))
+    })
   }
 
   /** Undefined if the attempt was removed. */
@@ -57,19 +66,20 @@ export class Attempt {
     }
   }
 
-  /** Notes that `destination` gets nothing more of this attempt, and why. The first reason stays. */
+  /**
+   * Notes that `destination` gets nothing more of this attempt, and why. The first reason stays.
+   * An attempt that was removed needs no note.
+   */
   async drop(destination: string, reason: string): Promise<void> {
-    if ((await this.dropped()).has(destination)) return
-    await writeFileDurably(join(this.#directory, `${droppedPrefix}${destination}`), reason)
+    const path = join(this.#directory, `${droppedPrefix}${destination}`)
+    await ifThere(() => inSpool(() => createFileDurably(path, reason)))
   }
 
   /** The destinations that were dropped, with the reasons. */
   async dropped(): Promise<Map<string, string>> {
     const names = (await ifThere(() => readdir(this.#directory))) ?? []
     const reasons = new Map<string, string>()
-    for (const name of names.filter(
-      (candidate) => candidate.startsWith(droppedPrefix) && !candidate.includes('.tmp-'),
-    )) {
+    for (const name of names.filter((name) => name.startsWith(droppedPrefix) && !isTemporaryName(name))) {
       const reason = await ifThere(() => readFile(join(this.#directory, name), 'utf8'))
       reasons.set(name.slice(droppedPrefix.length), reason ?? '')
     }
@@ -81,24 +91,24 @@ export class Attempt {
     return new StreamList(await open(join(this.#directory, 'streams', `${kind}.list`), 'wx', 0o600))
   }
 
-  /** The segments of stream `kind` in order, a few thousand at a time. */
+  /**
+   * The segments of stream `kind` in order.
+   * @throws SPOOL_DAMAGED if the list is gone or ends in the middle of an entry
+   */
   async *readStreamList(kind: string): AsyncGenerator<StreamEntry> {
-    const file = await open(join(this.#directory, 'streams', `${kind}.list`), 'r')
-    try {
-      const bytes = Buffer.alloc(streamEntryLength * 4096)
-      for (;;) {
-        const { bytesRead } = await file.read(bytes, 0, bytes.length)
-        if (bytesRead === 0) return
-        for (let at = 0; at + streamEntryLength <= bytesRead; at += streamEntryLength) {
-          yield {
-            id: Buffer.from(bytes.subarray(at, at + 32)),
-            plainLength: bytes.readUInt32BE(at + 32),
-          }
-        }
+    const path = join(this.#directory, 'streams', `${kind}.list`)
+    const file = await ifThere(() => open(path, 'r'))
+    if (file === undefined) throw damaged(path)
+    let rest = Buffer.alloc(0)
+    for await (const chunk of file.createReadStream()) {
+      const bytes = Buffer.concat([rest, chunk as Buffer])
+      const whole = bytes.length - (bytes.length % streamEntryLength)
+      for (let at = 0; at < whole; at += streamEntryLength) {
+        yield { id: bytes.subarray(at, at + 32), plainLength: bytes.readUInt32BE(at + 32) }
       }
-    } finally {
-      await file.close()
+      rest = bytes.subarray(whole)
     }
+    if (rest.length > 0) throw damaged(path)
   }
 }
 
@@ -114,7 +124,7 @@ export class StreamList {
     const bytes = Buffer.alloc(streamEntryLength)
     entry.id.copy(bytes, 0)
     bytes.writeUInt32BE(entry.plainLength, 32)
-    await this.#file.appendFile(bytes)
+    await inSpool(() => this.#file.appendFile(bytes))
   }
 
   async close(): Promise<void> {

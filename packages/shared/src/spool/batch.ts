@@ -4,6 +4,7 @@ import { systemCode } from '@securyflex/shared/errors'
 import { ensureDirectory, temporaryName, writeFileDurably } from '@securyflex/shared/files'
 import { decodeEntry, encodeEntry, type ListEntry, listEntryLength } from '@securyflex/shared/segments'
 import { type BatchRecord, readRecords, recordOverhead, RecordWriter, type SpoolCipher } from './records.ts'
+import { inSpool } from './trouble.ts'
 
 /** How far a batch has come. `gone`: its attempt is over and removed. `freed`: every destination is done. */
 export type BatchState = 'raw' | 'packed' | 'sealed' | 'freed' | 'gone'
@@ -31,10 +32,16 @@ export class Batch {
     this.#directory = directory
   }
 
+  get directory(): string {
+    return this.#directory
+  }
+
   /** Makes the directory and books `bytes` of the spool's limit. */
   async reserve(bytes: number): Promise<void> {
-    await ensureDirectory(this.#directory)
-    await writeFileDurably(join(this.#directory, reservationName), String(bytes))
+    await inSpool(async () => {
+      await ensureDirectory(this.#directory)
+      await writeFileDurably(join(this.#directory, reservationName), String(bytes))
+    })
   }
 
   /** Gives back the directory and what it booked. */
@@ -46,6 +53,12 @@ export class Batch {
   async reserved(): Promise<number> {
     const text = await ifThere(() => readFile(join(this.#directory, reservationName), 'utf8'))
     return text === undefined ? 0 : Number(text)
+  }
+
+  /** Whether the batch gave its room back for good; one that is only being made books soon. */
+  async isFreed(): Promise<boolean> {
+    const names = (await ifThere(() => readdir(this.#directory))) ?? []
+    return !names.includes(reservationName) && names.some((name) => name.startsWith(doneName('')))
   }
 
   async state(): Promise<BatchState> {
@@ -87,9 +100,7 @@ export class Batch {
   /** Records what `destination` holds of this batch now. */
   async markDone(destination: string, entries: readonly ListEntry[]): Promise<void> {
     const path = join(this.#directory, doneName(destination))
-    const temporary = temporaryName(path)
-    await writeFileDurably(temporary, Buffer.concat(entries.map(encodeEntry)))
-    await rename(temporary, path)
+    await inSpool(() => writeFileDurably(path, Buffer.concat(entries.map(encodeEntry))))
   }
 
   /** What {@link markDone} recorded; undefined if the destination is not done. */

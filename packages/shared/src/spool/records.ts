@@ -1,8 +1,10 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
+import { crc32 } from 'node:zlib'
 import { BackupError } from '@securyflex/shared/errors'
 import type { DataKey } from '@securyflex/shared/keys'
-import type { CompressionCode, Payload } from '@securyflex/shared/segments'
+import { type CompressionCode, longestSegment, type Payload } from '@securyflex/shared/segments'
+import { inSpool } from './trouble.ts'
 
 /** One segment on its way: plain, compressed or sealed, according to the file it is in. */
 export interface BatchRecord {
@@ -17,13 +19,19 @@ export interface BatchRecord {
 /**
  * A batch file is records and an end mark, so that a file cut short is noticed without fsync:
  * id (32) ‖ plain length (4) ‖ payload length (4) ‖ destinations, a bit each (4) ‖ compression (1) ‖ zero (3) ‖ payload.
- * The end mark is a header of plain length 0 with the number of records as payload length.
+ * The end mark is a header of plain length 0 with the number of records as payload length and ones for an id:
+ * a file that a power cut left as zeros has none.
  * With encryption on, a payload is nonce (12) ‖ ciphertext ‖ tag (16), AES-256-GCM under the `spool` key,
- * the header authenticated with it.
+ * the header authenticated with it. Otherwise it is followed by the CRC-32 of header and payload (4), so that
+ * a damaged batch ends as one that is dumped again, not as a stored segment that does not open.
  */
 const recordHeaderLength = 48
 const nonceBytes = 12
 const tagBytes = 16
+const checksumBytes = 4
+/** Sealing and hiding add less than this to the longest segment; a longer payload is no payload. */
+const longestPayload = longestSegment + 4096
+const endMark = Buffer.alloc(32, 0xff)
 /** Bytes that a record adds to its payload at most. */
 export const recordOverhead = recordHeaderLength + nonceBytes + tagBytes
 
@@ -49,7 +57,7 @@ export class RecordWriter {
 
   /** Creates `path`, which must not exist. */
   static async create(path: string, cipher: SpoolCipher): Promise<RecordWriter> {
-    return new RecordWriter(await open(path, 'wx', 0o600), cipher)
+    return new RecordWriter(await inSpool(() => open(path, 'wx', 0o600)), cipher)
   }
 
   /** Bytes written so far. */
@@ -61,7 +69,7 @@ export class RecordWriter {
     const header = Buffer.alloc(recordHeaderLength)
     record.id.copy(header, 0)
     header.writeUInt32BE(record.plainLength, 32)
-    const extra = this.#cipher === undefined ? 0 : nonceBytes + tagBytes
+    const extra = this.#cipher === undefined ? checksumBytes : nonceBytes + tagBytes
     header.writeUInt32BE(record.payload.bytes.length + extra, 36)
     header.writeUInt32BE(record.destinations.reduce((mask, index) => mask | (1 << index), 0) >>> 0, 40)
     header.writeUInt8(record.payload.compression, 44)
@@ -71,6 +79,7 @@ export class RecordWriter {
 
   async finish(): Promise<void> {
     const mark = Buffer.alloc(recordHeaderLength)
+    endMark.copy(mark, 0)
     mark.writeUInt32BE(this.#count, 36)
     await this.#append([mark])
     await this.close()
@@ -84,18 +93,25 @@ export class RecordWriter {
   async #append(parts: Buffer[]): Promise<void> {
     let rest = parts
     while (rest.length > 0) {
-      const { bytesWritten } = await this.#file.writev(rest)
+      const left = rest
+      const { bytesWritten } = await inSpool(() => this.#file.writev(left))
       this.#bytes += bytesWritten
       rest = after(rest, bytesWritten)
     }
   }
 
   #hide(header: Buffer, plain: Buffer): Buffer[] {
-    if (this.#cipher === undefined) return [plain]
+    if (this.#cipher === undefined) return [plain, checksum(header, plain)]
     const nonce = randomBytes(nonceBytes)
     const gcm = createCipheriv('aes-256-gcm', this.#cipher.key, nonce).setAAD(header)
     return [nonce, gcm.update(plain), gcm.final(), gcm.getAuthTag()]
   }
+}
+
+function checksum(header: Buffer, payload: Buffer): Buffer {
+  const bytes = Buffer.alloc(checksumBytes)
+  bytes.writeUInt32BE(crc32(payload, crc32(header)))
+  return bytes
 }
 
 /** What is left of `parts` behind the first `count` bytes. */
@@ -120,9 +136,10 @@ export async function* readRecords(path: string, cipher: SpoolCipher): AsyncGene
       const plainLength = header.readUInt32BE(32)
       const length = header.readUInt32BE(36)
       if (plainLength === 0) {
-        if (length !== count) throw damaged(path)
+        if (length !== count || !header.subarray(0, 32).equals(endMark)) throw damaged(path)
         return
       }
+      if (length > longestPayload) throw damaged(path)
       const hidden = await readExactly(file, length, path)
       yield {
         id: header.subarray(0, 32),
@@ -144,7 +161,11 @@ function bits(mask: number): number[] {
 }
 
 function show(header: Buffer, hidden: Buffer, cipher: SpoolCipher, path: string): Buffer {
-  if (cipher === undefined) return hidden
+  if (cipher === undefined) {
+    const payload = hidden.subarray(0, -checksumBytes)
+    if (!checksum(header, payload).equals(hidden.subarray(payload.length))) throw damaged(path)
+    return payload
+  }
   try {
     const gcm = createDecipheriv('aes-256-gcm', cipher.key, hidden.subarray(0, nonceBytes))
       .setAAD(header)
@@ -166,8 +187,9 @@ async function readExactly(file: FileHandle, length: number, path: string): Prom
   return bytes
 }
 
-function damaged(path: string, cause?: unknown): BackupError {
-  return new BackupError('SPOOL_DAMAGED', `The batch ${path} of the spool is damaged.`, {
+/** The error for a file of the spool that is not what was written. */
+export function damaged(path: string, cause?: unknown): BackupError {
+  return new BackupError('SPOOL_DAMAGED', `The file ${path} of the spool is damaged.`, {
     hint: 'The backup is made again from a new dump; check the disk if this recurs.',
     cause,
   })

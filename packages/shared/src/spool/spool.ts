@@ -5,6 +5,7 @@ import { BackupError, systemCode } from '@securyflex/shared/errors'
 import { createFileDurably, ensureDirectory, writeFileDurably } from '@securyflex/shared/files'
 import { Attempt, type AttemptFacts } from './attempt.ts'
 import { ifThere } from './batch.ts'
+import { inSpool } from './trouble.ts'
 
 const idName = 'spool.json'
 const runsName = 'runs'
@@ -47,6 +48,8 @@ export class Spool {
   }
 
   run(id: string): RunSpool {
+    // Ids arrive in jobs and become paths, also of what is removed.
+    if (!/^\w[\w.-]*$/.test(id)) throw new TypeError(`not the id of a run: ${id}`)
     return new RunSpool(join(this.#directory, runsName, id))
   }
 
@@ -67,12 +70,13 @@ export class RunSpool {
   /** Makes `facts.attempt` the one that counts and removes what earlier attempts left. */
   async beginAttempt(facts: AttemptFacts): Promise<Attempt> {
     const attempt = this.attempt(facts.attempt)
+    // Only what was there before: another attempt may begin at the same moment, and is not this one's to remove.
+    const earlier = await ifThere(() => readdir(this.#directory))
     await attempt.begin(facts)
-    await writeFileDurably(join(this.#directory, currentName), facts.attempt)
-    for (const name of await readdir(this.#directory)) {
-      if (name !== currentName && name !== facts.attempt) {
-        await rm(join(this.#directory, name), { recursive: true, force: true })
-      }
+    await inSpool(() => writeFileDurably(join(this.#directory, currentName), facts.attempt))
+    for (const name of earlier ?? []) {
+      if (name === currentName || name === facts.attempt) continue
+      await rm(join(this.#directory, name), { recursive: true, force: true })
     }
     return attempt
   }

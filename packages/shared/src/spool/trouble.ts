@@ -1,0 +1,34 @@
+import { BackupError, systemCode } from '@securyflex/shared/errors'
+
+/**
+ * What `write` gives; a disk that does not take it is named with what to do.
+ * @throws SPOOL_UNUSABLE
+ */
+export async function inSpool<T>(write: () => Promise<T>): Promise<T> {
+  try {
+    return await write()
+  } catch (cause) {
+    throw inWords(cause)
+  }
+}
+
+function inWords(cause: unknown): unknown {
+  switch (systemCode(cause)) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+    case 'EFBIG':
+      return new BackupError('SPOOL_UNUSABLE', 'There is no space left for the spool.', {
+        hint: 'Free some space, set BACKUP_SPOOL_DIR to another file system, or lower BACKUP_SPOOL_LIMIT.',
+        cause,
+      })
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new BackupError('SPOOL_UNUSABLE', 'The spool cannot be written by this user.', {
+        hint: 'Set BACKUP_SPOOL_DIR to a directory that this user may write.',
+        cause,
+      })
+    default:
+      return cause
+  }
+}
