@@ -17,12 +17,23 @@ import { root } from './set-up/root.mjs'
 import { say } from './set-up/say.mjs'
 
 /** Flags without a value that may be typed after `npm run <script>` without `--`. */
-export const flags = ['yes', 'force', 'json', 'keep', 'full', 'dry-run', 'follow']
+export const flags = [
+  'yes',
+  'force',
+  'json',
+  'keep',
+  'full',
+  'dry-run',
+  'follow',
+  'globals',
+  'without-owners',
+]
 
 /** Options with a value; these need `--`. */
 export const valued = [
   'to',
   'source',
+  'target-url',
   'database',
   'destination',
   'directory',

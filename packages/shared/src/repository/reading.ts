@@ -1,4 +1,4 @@
-import { BackupError } from '@securyflex/shared/errors'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import {
   decodeEntry,
   type ListEntry,
@@ -10,6 +10,7 @@ import type { Storage } from '@securyflex/shared/storage'
 import type { ListSegment, Manifest, ManifestStream, StreamKind } from './manifest.ts'
 import type { OpenManifest } from './open-manifest.ts'
 import { readSegment } from './segment-store.ts'
+import { findSwap } from './swapped.ts'
 
 /** Segments that are fetched ahead of the one that is consumed. */
 const ahead = 3
@@ -32,10 +33,17 @@ export class BackupReader {
   }
 
   /** The segments of a stream, in order. */
-  async *entries(stream: ManifestStream): AsyncGenerator<ListEntry> {
+  entries(stream: ManifestStream): AsyncGenerator<ListEntry> {
+    return this.#entries(stream, (entry) => this.segment(entry))
+  }
+
+  async *#entries(
+    stream: ManifestStream,
+    read: (entry: ListEntry) => Promise<Buffer>,
+  ): AsyncGenerator<ListEntry> {
     let rest = Buffer.alloc(0)
     for (const segment of stream.list) {
-      rest = Buffer.concat([rest, await this.segment(listEntryOf(segment))])
+      rest = Buffer.concat([rest, await read(listEntryOf(segment))])
       const whole = rest.length - (rest.length % listEntryLength)
       for (let at = 0; at < whole; at += listEntryLength) yield decodeEntry(rest, at)
       rest = rest.subarray(whole)
@@ -76,8 +84,27 @@ export class BackupReader {
     return Buffer.concat(parts)
   }
 
-  segment(entry: ListEntry): Promise<Buffer> {
+  /** The plain bytes of a segment. @throws what readSegment throws; a swap is named for what it is */
+  async segment(entry: ListEntry): Promise<Buffer> {
+    try {
+      return await this.#readSegment(entry)
+    } catch (error) {
+      const { code } = asBackupError(error)
+      if (code !== 'SEGMENT_TAMPERED' && code !== 'SEGMENT_TRUNCATED') throw error
+      throw (await findSwap(this.#storage, this.manifest.source, entry, this.#named())) ?? error
+    }
+  }
+
+  #readSegment(entry: ListEntry): Promise<Buffer> {
     return readSegment(this.#storage, this.manifest.source, this.sealer, entry)
+  }
+
+  /** Everything that the backup names, read without looking for swaps. */
+  async *#named(): AsyncGenerator<ListEntry> {
+    for (const stream of this.manifest.streams) {
+      yield* stream.list.map(listEntryOf)
+      yield* this.#entries(stream, (entry) => this.#readSegment(entry))
+    }
   }
 
   async *#fetchAhead(entries: AsyncGenerator<ListEntry>): AsyncGenerator<Buffer> {
