@@ -121,7 +121,7 @@ async function findEnd(config: Config, queues: Queues, run: string): Promise<Run
   // The report is out of reach (another machine's store, another key); the job knows enough.
   const result = runResult.safeParse(job?.returnvalue)
   if (result.success) return { ...nothingKnown, run, ...result.data }
-  return { ...nothingKnown, run, outcome: 'failed', ...readFailure(job?.failedReason ?? 'The run was removed from the queue.') }
+  return { ...nothingKnown, run, ...readFailure(job?.failedReason ?? 'The run was removed from the queue.') }
 }
 
 const nothingKnown = { code: undefined, reason: undefined, bytes: 0, destinations: [], seconds: undefined, warnings: [] }

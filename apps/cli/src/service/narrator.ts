@@ -44,8 +44,8 @@ function plainLines(rate: Rate): Narrator {
       const text = sentence(state, rate)
       const steps = phaseOf(state.steps)
       const now = performance.now()
-      // What has not begun to flow has nothing to tell.
-      const empty = state.read === 0 || (steps === 'dump' && rate.of(state) === undefined)
+      // What has not begun to flow has nothing to tell, nor has the moment between two steps.
+      const empty = state.read === 0 || steps === '' || (steps === 'dump' && rate.of(state) === undefined)
       if (empty || (steps === lastSteps && now - lastTime < reminder)) return
       lastSteps = steps
       lastTime = now
@@ -78,6 +78,6 @@ class Rate {
     if (read === 0) return undefined
     this.#first ??= { at: performance.now(), read }
     const seconds = (performance.now() - this.#first.at) / 1000
-    return seconds < 0.3 ? undefined : (read - this.#first.read) / seconds
+    return read === this.#first.read ? undefined : (read - this.#first.read) / seconds
   }
 }

@@ -13,7 +13,10 @@ export function inheritedEnvironment(changes: Settings = {}): NodeJS.ProcessEnv 
  * The environment for a process of this product that is configured by `settings` alone, whatever the environment
  * or `.env` say: every variable of ours is set, to nothing where it keeps its default. Those named in `kept` stay.
  */
-export function separateEnvironment(settings: Settings, kept: readonly VariableName[] = []): NodeJS.ProcessEnv {
+export function separateEnvironment(
+  settings: Settings,
+  kept: readonly VariableName[] = [],
+): NodeJS.ProcessEnv {
   const others = Object.keys(variables).filter((name) => !(kept as readonly string[]).includes(name))
   const unset = others.flatMap((name) => [name, `${name}_FILE`]).map((name) => [name, ''])
   return { ...process.env, ...Object.fromEntries(unset), ...settings }
