@@ -1,6 +1,6 @@
 import type { Config } from '@securyflex/shared/config'
 import { connectOrFail, Queues, queueNames } from '@securyflex/shared/queue'
-import { resolveRedis } from './service/index.ts'
+import { resolveRedis } from './service/word.ts'
 
 /**
  * Works with the queues of the service that runs: at `REDIS_URL`, else the one of this BACKUP_DIR.

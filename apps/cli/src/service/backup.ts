@@ -1,5 +1,11 @@
 import { userInfo } from 'node:os'
-import { type Config, inheritedEnvironment, type RedisAddress, requireSource, type Source } from '@securyflex/shared/config'
+import {
+  type Config,
+  inheritedEnvironment,
+  type RedisAddress,
+  requireSource,
+  type Source,
+} from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { findReports } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
@@ -38,7 +44,16 @@ export async function runBackup(config: Config, options: BackupOptions = {}): Pr
   await using worker = unserved.length === 0 ? undefined : await bringWorker(config, redis, stopping)
   const requested = await request(config, queues, source)
   sayRequested(requested, source)
-  const end = await follow({ config, address: redis.address, queues, source, run: requested.run, worker, stopping, json: options.json === true })
+  const end = await follow({
+    config,
+    address: redis.address,
+    queues,
+    source,
+    run: requested.run,
+    worker,
+    stopping,
+    json: options.json === true,
+  })
   showEnd(end, { ...requested, source: source.name, json: options.json === true })
   return exitStatusOf(end)
 }
@@ -94,7 +109,9 @@ async function openQueues(config: Config, address: RedisAddress): Promise<Queues
     await queues.close()
     redis.disconnect()
   }
-  const queues = Object.assign(new Queues(redis, config.worker.retryDelay), { [Symbol.asyncDispose]: dispose })
+  const queues = Object.assign(new Queues(redis, config.worker.retryDelay), {
+    [Symbol.asyncDispose]: dispose,
+  })
   return queues
 }
 
@@ -155,7 +172,9 @@ async function follow(following: Following): Promise<RunEnd> {
       return
     }
     note('The run is being cancelled; Ctrl-C again ends everything at once.')
-    stopping.hurry.addEventListener('abort', () => leave.abort(new BackupError('CANCELLED', `The run ${run} was cut off.`)))
+    stopping.hurry.addEventListener('abort', () =>
+      leave.abort(new BackupError('CANCELLED', `The run ${run} was cut off.`)),
+    )
     await cancelRun(queues.redis, run)
   })
   const shown = json ? undefined : narrator(await lastSize(config, source))

@@ -35,7 +35,10 @@ export async function runDemo({ keep = false }: DemoOptions = {}): Promise<numbe
   await using stopping = whenAskedToStop()
   await using props = new AsyncDisposableStack()
   const interrupted = stopping.asked.then((): never => {
-    throw new BackupError('CANCELLED', 'The demo was interrupted; everything it had started is being stopped.')
+    throw new BackupError(
+      'CANCELLED',
+      'The demo was interrupted; everything it had started is being stopped.',
+    )
   })
   const { claims, stage } = await Promise.race([play(props, keep), interrupted])
   if (keep) {
@@ -55,7 +58,9 @@ async function play(props: AsyncDisposableStack, keep: boolean): Promise<{ claim
   const database = props.use(await chooseDatabase())
   const stage = await setStage(props, database, keep)
   const { producer, worker, dashboard } = stage.pids
-  print(`Redis, producer (process ${producer}), worker (${worker}) and dashboard (${dashboard}) run; board: ${stage.board}board`)
+  print(
+    `Redis, producer (process ${producer}), worker (${worker}) and dashboard (${dashboard}) run; board: ${stage.board}board`,
+  )
 
   const first = await backUp(stage, claims)
   const second = await backUpAgain(stage, database, first, claims)
@@ -94,8 +99,15 @@ async function refusesOtherKey(stage: Stage, run: string): Promise<boolean> {
   return (await errorOf(openBackup(stage.config, repositoryOf(stage), run, keys)))?.code === 'KEY_WRONG'
 }
 
-async function backUpAgain(stage: Stage, database: DemoDatabase, first: RunEnd, claims: Claims): Promise<RunEnd> {
-  print(`\n2. ${database.sample ? 'Some orders, customers and reviews change' : 'Nothing is changed by the demo'}, and another backup`)
+async function backUpAgain(
+  stage: Stage,
+  database: DemoDatabase,
+  first: RunEnd,
+  claims: Claims,
+): Promise<RunEnd> {
+  print(
+    `\n2. ${database.sample ? 'Some orders, customers and reviews change' : 'Nothing is changed by the demo'}, and another backup`,
+  )
   await database.change()
   const run = await ask(stage)
   const end = await watch(stage, run, first.bytes)
@@ -114,7 +126,9 @@ const mostTries = 3
 
 async function survive(stage: Stage, second: RunEnd, claims: Claims): Promise<RunEnd> {
   print('\n3. A third backup, and the worker is killed in the middle of it')
-  print(`   (job locks last ${lockDuration / 1000} s here, by default 60 s: so long a dead worker’s job waits for another one)`)
+  print(
+    `   (job locks last ${lockDuration / 1000} s here, by default 60 s: so long a dead worker’s job waits for another one)`,
+  )
   for (let tries = 1; tries <= mostTries; tries += 1) {
     const run = await ask(stage)
     const { worker } = stage.pids
@@ -130,7 +144,10 @@ async function survive(stage: Stage, second: RunEnd, claims: Claims): Promise<Ru
     print(`   another worker (${stage.pids.worker}) is there, and nobody asks again`)
     const end = await watch(stage, run, second.bytes)
     sayRun(end, await jobsOf(stage, run))
-    claims.check(end.outcome === 'success' && end.run === run, `the same run finished by itself${because(end)}`)
+    claims.check(
+      end.outcome === 'success' && end.run === run,
+      `the same run finished by itself${because(end)}`,
+    )
     return end
   }
   claims.check(false, `the worker was killed in the middle: ${mostTries} runs were faster`)
@@ -141,7 +158,12 @@ async function isServed({ queues }: Stage): Promise<boolean> {
   return (await queues.get('dump').getWorkersCount()) > 0
 }
 
-async function restoreAndCompare(stage: Stage, database: DemoDatabase, { run }: RunEnd, claims: Claims): Promise<void> {
+async function restoreAndCompare(
+  stage: Stage,
+  database: DemoDatabase,
+  { run }: RunEnd,
+  claims: Claims,
+): Promise<void> {
   print(`\n4. That backup, restored into a new database (${database.scratch})`)
   const began = performance.now()
   const backup = await openBackup(stage.config, repositoryOf(stage), run)
@@ -155,16 +177,30 @@ async function restoreAndCompare(stage: Stage, database: DemoDatabase, { run }: 
   )
   if (database.sample) {
     const differences = await differencesFromSource(database)
-    claims.check(differences.length === 0, `and the same as the shop is now ${differences.slice(0, 3).join(' ')}`.trim())
+    claims.check(
+      differences.length === 0,
+      `and the same as the shop is now ${differences.slice(0, 3).join(' ')}`.trim(),
+    )
   }
   await dropScratch(database)
 }
 
-async function refuseTampered(stage: Stage, database: DemoDatabase, { run }: RunEnd, claims: Claims): Promise<void> {
+async function refuseTampered(
+  stage: Stage,
+  database: DemoDatabase,
+  { run }: RunEnd,
+  claims: Claims,
+): Promise<void> {
   print('\n5. One byte is changed in a copy of the repository')
   const copy = join(stage.directory, 'copy')
-  const segment = await tamperWithCopy(await openBackup(stage.config, repositoryOf(stage), run), repositoryOf(stage), copy)
-  const error = await errorOf(restoreToScratch(stage.config, await openBackup(stage.config, copy, run), database))
+  const segment = await tamperWithCopy(
+    await openBackup(stage.config, repositoryOf(stage), run),
+    repositoryOf(stage),
+    copy,
+  )
+  const error = await errorOf(
+    restoreToScratch(stage.config, await openBackup(stage.config, copy, run), database),
+  )
   claims.check(
     error?.code === 'SEGMENT_TAMPERED' && error.message.includes(segment),
     `refused and named: ${error?.message ?? 'nothing was noticed'}`,

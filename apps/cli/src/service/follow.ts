@@ -28,7 +28,11 @@ export interface RunEnd {
   /** Bytes read from the database. */
   readonly bytes: number
   /** What was added, by destination. */
-  readonly destinations: readonly { readonly name: string; readonly outcome: string; readonly stored?: { readonly segments: number; readonly bytes: number } | undefined }[]
+  readonly destinations: readonly {
+    readonly name: string
+    readonly outcome: string
+    readonly stored?: { readonly segments: number; readonly bytes: number } | undefined
+  }[]
   /** Seconds that it took in all; undefined if its report cannot be read here. */
   readonly seconds: number | undefined
   readonly warnings: readonly string[]
@@ -96,7 +100,10 @@ async function followOverOneConnection(
 }
 
 function isConnectionLoss(error: unknown): boolean {
-  return error instanceof Error && /connection is closed|stream isn't writeable|ECONN|EPIPE|max retries/i.test(error.message)
+  return (
+    error instanceof Error &&
+    /connection is closed|stream isn't writeable|ECONN|EPIPE|max retries/i.test(error.message)
+  )
 }
 
 const runResult = z.object({
@@ -124,7 +131,14 @@ async function findEnd(config: Config, queues: Queues, run: string): Promise<Run
   return { ...nothingKnown, run, ...readFailure(job?.failedReason ?? 'The run was removed from the queue.') }
 }
 
-const nothingKnown = { code: undefined, reason: undefined, bytes: 0, destinations: [], seconds: undefined, warnings: [] }
+const nothingKnown = {
+  code: undefined,
+  reason: undefined,
+  bytes: 0,
+  destinations: [],
+  seconds: undefined,
+  warnings: [],
+}
 
 /** A failed job's text ends with its code in brackets. */
 function readFailure(text: string): { outcome: 'failed' | 'cancelled'; code: ErrorCode; reason: string } {
@@ -173,10 +187,15 @@ const mostChildren = 200
 
 async function findState(queues: Queues, run: string): Promise<RunState> {
   const job = await queues.get('run').getJob(run)
-  const { unprocessed = [] } = (await job?.getDependencies({ unprocessed: { count: mostChildren, cursor: 0 } })) ?? {}
+  const { unprocessed = [] } =
+    (await job?.getDependencies({ unprocessed: { count: mostChildren, cursor: 0 } })) ?? {}
   const busy = new Set(unprocessed.map((key) => key.split(':')[1]?.replace(/^upload-.*/, 'upload')))
   const progress = await latestDump(queues, run, job?.attemptsMade ?? 0)
-  return { steps: steps.filter((step) => busy.has(step)), read: progress?.bytes ?? 0, fresh: progress?.newBytes ?? 0 }
+  return {
+    steps: steps.filter((step) => busy.has(step)),
+    read: progress?.bytes ?? 0,
+    fresh: progress?.newBytes ?? 0,
+  }
 }
 
 /** A dump whose batches were lost is made again, at most twice. */

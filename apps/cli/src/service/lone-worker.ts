@@ -47,7 +47,11 @@ export async function startLoneWorker(
 }
 
 /** Waits until every queue has a worker. */
-export async function untilServing(config: Config, address: RedisAddress, signal: AbortSignal): Promise<void> {
+export async function untilServing(
+  config: Config,
+  address: RedisAddress,
+  signal: AbortSignal,
+): Promise<void> {
   const redis = await connectOrFail(address)
   const queues = new Queues(redis, config.worker.retryDelay)
   try {

@@ -25,10 +25,17 @@ export function narrator(expected: number | undefined, terminal = process.stdout
 
 function bar(expected: number | undefined, rate: Rate): Narrator {
   const format = `${expected === undefined ? '' : '{bar} {percentage}%  '}{text}`
-  const single = new SingleBar({ format: `  ${format}`, barsize: 24, hideCursor: true, clearOnComplete: true, stream: process.stdout })
+  const single = new SingleBar({
+    format: `  ${format}`,
+    barsize: 24,
+    hideCursor: true,
+    clearOnComplete: true,
+    stream: process.stdout,
+  })
   single.start(expected ?? 1, 0, { text: 'waiting for a worker' })
   return {
     tell(state) {
+      rate.note(state.read)
       single.update(Math.min(state.read, single.getTotal()), { text: sentence(state, rate) })
     },
     end() {
@@ -38,18 +45,30 @@ function bar(expected: number | undefined, rate: Rate): Narrator {
 }
 
 function plainLines(rate: Rate): Narrator {
-  let [lastSteps, lastTime] = ['', 0]
+  let [told, toldAt] = ['', performance.now()]
+  let dumping: RunState | undefined
+  const say = (state: RunState, phase: string) => {
+    print(`  ${sentence(state, rate)}`)
+    told = phase
+    toldAt = performance.now()
+  }
   return {
     tell(state) {
-      const text = sentence(state, rate)
-      const steps = phaseOf(state.steps)
-      const now = performance.now()
-      // What has not begun to flow has nothing to tell, nor has the moment between two steps.
-      const empty = state.read === 0 || steps === '' || (steps === 'dump' && rate.of(state) === undefined)
-      if (empty || (steps === lastSteps && now - lastTime < reminder)) return
-      lastSteps = steps
-      lastTime = now
-      print(`  ${text}`)
+      const phase = phaseOf(state.steps)
+      const long = performance.now() - toldAt > reminder
+      if (phase === 'dump') {
+        // Its figures grow: they are told when it is over, and now and then while it takes long.
+        dumping = { ...state, steps: ['dump'] }
+        rate.note(state.read)
+        if (long) say(state, phase)
+        return
+      }
+      if (dumping !== undefined) {
+        rate.note(state.read)
+        say({ ...dumping, read: state.read, fresh: state.fresh }, 'dump')
+        dumping = undefined
+      }
+      if (phase !== '' && (phase !== told || long)) say(state, phase)
     },
     end: () => undefined,
   }
@@ -62,22 +81,25 @@ function phaseOf(steps: readonly Step[]): string {
   return steps.join()
 }
 
-function sentence(state: RunState, rate: Rate): string {
-  const { steps, read, fresh } = state
+function sentence({ steps, read, fresh }: RunState, rate: Rate): string {
   if (steps.length === 0) return read === 0 ? 'waiting for a worker' : 'between two steps'
-  const speed = rate.of(state)
-  const shown = steps.includes('dump') && speed !== undefined ? `, ${size(speed)}/s` : ''
-  return `${steps.join(' + ')}: ${size(read)} read${shown}, ${size(fresh)} of it new`
+  if (!steps.includes('dump')) return steps.join(' + ')
+  const speed = rate.current
+  return `${steps.join(' + ')}: ${size(read)} read${speed === undefined ? '' : `, ${size(speed)}/s`}, ${size(fresh)} of it new`
 }
 
-/** Bytes read a second since the first ones came. */
+/** Bytes read a second since reading began. */
 class Rate {
-  #first: { readonly at: number; readonly read: number } | undefined
+  #began: number | undefined
+  #read = 0
+  /** Undefined as long as there is nothing to tell. */
+  current: number | undefined
 
-  of({ read }: RunState): number | undefined {
-    if (read === 0) return undefined
-    this.#first ??= { at: performance.now(), read }
-    const seconds = (performance.now() - this.#first.at) / 1000
-    return read === this.#first.read ? undefined : (read - this.#first.read) / seconds
+  note(read: number): void {
+    const now = performance.now()
+    // A dump that begins anew counts anew.
+    if (this.#began === undefined || read < this.#read) this.#began = now
+    if (read > this.#read && now > this.#began) this.current = read / ((now - this.#began) / 1000)
+    this.#read = read
   }
 }

@@ -16,7 +16,10 @@ export function exitStatusOf({ outcome }: RunEnd): number {
 }
 
 /** Says how a run came out, and what to type next. */
-export function showEnd(end: RunEnd, request: { readonly source: string; readonly accepted: boolean; readonly json: boolean }): void {
+export function showEnd(
+  end: RunEnd,
+  request: { readonly source: string; readonly accepted: boolean; readonly json: boolean },
+): void {
   if (request.json) {
     printJson({ ...end, source: request.source, accepted: request.accepted })
     return
@@ -36,7 +39,10 @@ function endLines({ run, outcome, bytes, destinations, seconds }: RunEnd): strin
         outcome === 'success'
           ? `Backed up and verified${time}: ${run}`
           : `Degraded: the backup is usable, but not at every destination: ${run}`,
-        ...destinations.map((destination) => `  ${destination.name}: ${destination.outcome}${storedPart(destination.stored, bytes)}`),
+        ...destinations.map(
+          (destination) =>
+            `  ${destination.name}: ${destination.outcome}${storedPart(destination.stored, bytes)}`,
+        ),
       ]
     case 'cancelled':
       return [`Cancelled; nothing of it is a backup: ${run}`]
@@ -46,7 +52,10 @@ function endLines({ run, outcome, bytes, destinations, seconds }: RunEnd): strin
 }
 
 /** `, 1.2 MiB stored for 480 MiB read (0.3%) in 4 segments` */
-export function storedPart(stored: { readonly segments: number; readonly bytes: number } | undefined, read: number): string {
+export function storedPart(
+  stored: { readonly segments: number; readonly bytes: number } | undefined,
+  read: number,
+): string {
   if (stored === undefined) return ''
   const share = read === 0 ? '' : ` (${((stored.bytes / read) * 100).toFixed(1)}%)`
   return `, ${size(stored.bytes)} stored for ${size(read)} read${share} in ${count(stored.segments, 'segment')}`

@@ -40,11 +40,22 @@ export async function sampleDatabase(): Promise<DemoDatabase> {
       await fillShop(client)
       return countShop(client)
     })
-    print(`A throwaway PostgreSQL ${server.major} with a sample shop: ${count(rows, 'row')}, pictures, JSON, partitions.`)
+    print(
+      `A throwaway PostgreSQL ${server.major} with a sample shop: ${count(rows, 'row')}, pictures, JSON, partitions.`,
+    )
     const url = server.connectionString.replace('/postgres?', '/shop?')
     const change = () => withClient(source, changeShop)
     const dispose = () => server.stop()
-    return { url, sample: true, source, target: source, scratch: scratchName(), elsewhere: false, change, [Symbol.asyncDispose]: dispose }
+    return {
+      url,
+      sample: true,
+      source,
+      target: source,
+      scratch: scratchName(),
+      elsewhere: false,
+      change,
+      [Symbol.asyncDispose]: dispose,
+    }
   } catch (error) {
     await server.stop()
     throw error
@@ -63,7 +74,8 @@ export async function ownDatabase({ connection }: Source, { pgBinDirectory }: Co
   const scratch = scratchName()
   print(`Your database ${connection.shown}, PostgreSQL ${version}. Nothing in it is changed.`)
   const server = may ? undefined : await throwaway(major, pgBinDirectory)
-  if (server === undefined) print(`The restore goes to a scratch database on that server, ${scratch}, which is dropped again.`)
+  if (server === undefined)
+    print(`The restore goes to a scratch database on that server, ${scratch}, which is dropped again.`)
   else print('Its role may not create a database, so the restore goes to a throwaway server on this machine.')
   const target = server?.connection ?? connection
   const dispose = async () => {
@@ -71,7 +83,16 @@ export async function ownDatabase({ connection }: Source, { pgBinDirectory }: Co
     else await server.stop()
   }
   const change = () => Promise.resolve()
-  return { url: undefined, sample: false, source: connection, target, scratch, elsewhere: !may, change, [Symbol.asyncDispose]: dispose }
+  return {
+    url: undefined,
+    sample: false,
+    source: connection,
+    target,
+    scratch,
+    elsewhere: !may,
+    change,
+    [Symbol.asyncDispose]: dispose,
+  }
 }
 
 async function throwaway(major: number, binDirectory: string | undefined): Promise<ThrowawayServer> {

@@ -34,7 +34,11 @@ export async function restoreToScratch(
 }
 
 /** In what the scratch database differs from the source as it is now. */
-export async function differencesFromSource({ source, target, scratch }: DemoDatabase): Promise<readonly string[]> {
+export async function differencesFromSource({
+  source,
+  target,
+  scratch,
+}: DemoDatabase): Promise<readonly string[]> {
   const fingerprint = (client: Client) => takeFingerprint(client, 'checksums')
   const now = await withClient(source, fingerprint)
   const restored = await withClient({ ...target, database: scratch }, fingerprint)
@@ -57,7 +61,11 @@ export async function dropScratch({ target, scratch }: DemoDatabase): Promise<vo
  * Copies a repository and changes one byte of a segment of the archive in the copy.
  * @returns the segment's id
  */
-export async function tamperWithCopy({ storage, opened }: ChosenBackup, original: string, copy: string): Promise<string> {
+export async function tamperWithCopy(
+  { storage, opened }: ChosenBackup,
+  original: string,
+  copy: string,
+): Promise<string> {
   await cp(original, copy, { recursive: true, mode: constants.COPYFILE_FICLONE })
   const reader = new BackupReader(storage, opened)
   const archive = reader.stream('archive')

@@ -58,7 +58,9 @@ export async function killDuring(stage: Stage, run: string): Promise<Step | unde
   if (active === undefined) return undefined
   await stage.killWorker()
   // A job of a worker that is dead stays active until its lock runs out: nobody finished it before the kill.
-  return (await stage.queues.get(active.step).getJob(active.id))?.isActive().then((is) => (is ? active.step : undefined))
+  return (await stage.queues.get(active.step).getJob(active.id))
+    ?.isActive()
+    .then((is) => (is ? active.step : undefined))
 }
 
 async function untilActive({ queues }: Stage, run: string): Promise<{ step: Step; id: string } | undefined> {
@@ -74,7 +76,9 @@ async function untilActive({ queues }: Stage, run: string): Promise<{ step: Step
 
 /** pg_dump has written something, and the dump has not told of its end. */
 function isReading(progress: unknown): boolean {
-  return typeof progress === 'object' && progress !== null && 'stream' in progress && progress.stream === 'archive'
+  return (
+    typeof progress === 'object' && progress !== null && 'stream' in progress && progress.stream === 'archive'
+  )
 }
 
 export function sayRun(end: RunEnd, jobs: string): void {

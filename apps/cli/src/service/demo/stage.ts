@@ -34,7 +34,11 @@ export interface Stage {
 const grace = 15_000
 
 /** Starts everything in a directory of its own; disposing of `props`, at any moment, leaves nothing of it. */
-export async function setStage(props: AsyncDisposableStack, database: DemoDatabase, keep: boolean): Promise<Stage> {
+export async function setStage(
+  props: AsyncDisposableStack,
+  database: DemoDatabase,
+  keep: boolean,
+): Promise<Stage> {
   const directory = await mkdtemp(join(tmpdir(), 'securyflex-demo-'))
   props.defer(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
   const settings = await settingsFor(directory, database, keep)
@@ -70,7 +74,11 @@ export async function setStage(props: AsyncDisposableStack, database: DemoDataba
     board: address,
     get pids() {
       const { producer, worker, dashboard } = parts
-      return { producer: producer?.process.pid, worker: worker?.process.pid, dashboard: dashboard?.process.pid }
+      return {
+        producer: producer?.process.pid,
+        worker: worker?.process.pid,
+        dashboard: dashboard?.process.pid,
+      }
     },
     async killWorker() {
       parts.worker?.process.kill('SIGKILL')
@@ -128,7 +136,9 @@ class Said {
   }
 
   end(words: string): void {
-    this.ended.abort(new BackupError('INTERNAL', `The ${this.#name} ${words}: ${this.#lines.at(-1) ?? 'it said nothing'}`))
+    this.ended.abort(
+      new BackupError('INTERNAL', `The ${this.#name} ${words}: ${this.#lines.at(-1) ?? 'it said nothing'}`),
+    )
   }
 
   /** Waits for a line; resolves with the pattern's first group. */

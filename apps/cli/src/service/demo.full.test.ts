@@ -1,0 +1,58 @@
+import { expect, it } from '@jest/globals'
+import { existsSync, readdirSync } from 'node:fs'
+import { startCommand } from '../../../../test/helpers/command.ts'
+import { temporaryDirectory } from '../../../../test/helpers/temporary-directory.ts'
+import { createDatabase } from '../../../../test/helpers/postgres.ts'
+
+/** The demo's own limit after set-up, in ms, and what a busy machine may add. */
+const limit = 180_000
+
+it(
+  'shows all of it, in fewer than 60 lines, and leaves nothing',
+  async () => {
+    await using directory = await temporaryDirectory()
+    await using demo = startCommand(['demo'], { TMPDIR: directory.path })
+    expect({ status: await demo.ended, output: demo.lines.join('\n') }).toMatchObject({
+      status: 0,
+      output: expect.stringMatching(/All of it held/),
+    })
+    expect(demo.lines.length).toBeLessThan(60)
+    expect(demo.lines.join('\n')).not.toContain('✘')
+    expect(readdirSync(directory.path)).toEqual([])
+    expect(existsSync('backups')).toBe(false)
+  },
+  limit,
+)
+
+it(
+  'changes nothing in a database of one’s own',
+  async () => {
+    await using directory = await temporaryDirectory()
+    await using database = await createDatabase()
+    await database.query(
+      `CREATE TABLE customer AS SELECT n AS id, repeat(md5(n::text), 20) AS name FROM generate_series(1, 60000) n`,
+    )
+    const databases = async () =>
+      (await database.query('SELECT datname FROM pg_database ORDER BY 1')).rows.length
+    const before = await databases()
+    await using demo = startCommand(['demo'], { TMPDIR: directory.path, DATABASE_URL: database.url })
+    expect({ status: await demo.ended, output: demo.lines.join('\n') }).toMatchObject({ status: 0 })
+    expect(demo.lines.join('\n')).toMatch(/scratch database on that server/)
+    expect(await databases()).toBe(before)
+    expect(readdirSync(directory.path).filter((name) => name !== 'node-compile-cache')).toEqual([])
+  },
+  limit,
+)
+
+it(
+  'ends in order when it is interrupted',
+  async () => {
+    await using directory = await temporaryDirectory()
+    await using demo = startCommand(['demo'], { TMPDIR: directory.path })
+    await demo.line(/^1\. A backup/)
+    demo.kill('SIGINT')
+    expect(await demo.ended).toBe(130)
+    expect(readdirSync(directory.path)).toEqual([])
+  },
+  limit,
+)
