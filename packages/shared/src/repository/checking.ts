@@ -103,5 +103,8 @@ async function openSegments(
   const [first] = problems
   if (first === undefined) return
   const more = problems.length === 1 ? '' : ` So are ${String(problems.length - 1)} more.`
-  throw new BackupError(first.code, `${first.message}${more}`, { hint: first.hint ?? '', cause: first })
+  throw new BackupError(first.code, `${first.message}${more}`, {
+    ...(first.hint === undefined ? {} : { hint: first.hint }),
+    cause: first,
+  })
 }

@@ -31,7 +31,8 @@ export function decodeDocument(name: string, bytes: Buffer): ReadDocument {
   const end = bytes.indexOf(lineFeed)
   if (end < 0) throw damaged(name, bytes.length === 0 ? 'it is empty' : 'it is cut off')
   const line = bytes.subarray(0, end)
-  const { mac } = parseMac(name, bytes.subarray(end + 1))
+  if (bytes.at(-1) !== lineFeed) throw damaged(name, 'it is cut off')
+  const { mac } = parseMac(name, bytes.subarray(end + 1, -1))
   const authenticated = mac.algorithm === 'hmac-sha256'
   return {
     content: parseJson(name, line),

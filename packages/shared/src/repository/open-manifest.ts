@@ -4,6 +4,7 @@ import type { DataKey, KeyRing } from '@securyflex/shared/keys'
 import { keyRecordSchema } from '@securyflex/shared/keys'
 import { z } from 'zod'
 import { damaged, decodeDocument } from './document.ts'
+import { layout } from './layout.ts'
 import { type Manifest, manifestSchema, streamKinds } from './manifest.ts'
 
 /** A manifest whose every check passed, and what comes with it. */
@@ -36,7 +37,7 @@ export async function openManifest(name: string, bytes: Buffer, keys: KeyRing): 
   if (!parsed.success) throw damaged(name, z.prettifyError(parsed.error).replaceAll(/\s+/g, ' '))
   const unknown = parsed.data.streams.find(({ kind }) => !(streamKinds as readonly string[]).includes(kind))
   if (unknown !== undefined) throw newer(name, `a stream of kind "${unknown.kind}"`)
-  if (!name.endsWith(`${parsed.data.source}/backups/${parsed.data.run}.json`)) {
+  if (name !== layout.manifest(parsed.data.source, parsed.data.run)) {
     throw damaged(name, `it is the manifest of ${parsed.data.run}`)
   }
   return {

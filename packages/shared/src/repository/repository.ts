@@ -12,23 +12,32 @@ import { z } from 'zod'
 import { damaged } from './document.ts'
 import { layout } from './layout.ts'
 
-const repositorySchema = z.object({ format: z.number(), installation: z.string(), created: z.string() })
+const repositorySchema = z.object({
+  format: z.number(),
+  installation: z.string(),
+  created: z.string(),
+  /** Id of the first key: what all writers agree on when several begin at once. */
+  key: z.string().optional(),
+})
+type Repository = z.infer<typeof repositorySchema>
 
 /** The installation that a repository belongs to; undefined if there is no repository yet. */
 export async function readInstallation(storage: Storage): Promise<string | undefined> {
+  return (await readRepository(storage))?.installation
+}
+
+async function readRepository(storage: Storage): Promise<Repository | undefined> {
   const bytes = await storage.get(layout.repository)
   if (bytes === undefined) return undefined
-  const { format, installation } = parseJson(repositorySchema, layout.repository, bytes)
-  if (format > 1) {
-    throw new BackupError(
-      'FORMAT_UNKNOWN',
-      `The repository in ${storage.shown} has format ${String(format)}.`,
-      {
-        hint: 'Read it with a newer version of SecuryFlex Backup.',
-      },
-    )
-  }
-  return installation
+  const repository = parseJson(repositorySchema, layout.repository, bytes)
+  if (repository.format === 1) return repository
+  throw new BackupError(
+    'FORMAT_UNKNOWN',
+    `The repository in ${storage.shown} has format ${repository.format}.`,
+    {
+      hint: 'Read it with a newer version of SecuryFlex Backup.',
+    },
+  )
 }
 
 /** What a run writes with: the key, and whose repository it is. */
@@ -50,20 +59,31 @@ export async function prepareRepositories(
   options: { encrypted: boolean; installation: string | undefined; now: Date },
 ): Promise<Writing> {
   for (const storage of storages) await refuseForeign(storage, keys, options.installation)
-  const record = options.encrypted ? await agreeOnKey(storages, keys, options.now) : undefined
-  const key = record === undefined ? undefined : await keys.open(record)
+  const proposed = options.encrypted ? await proposeKey(storages, keys, options.now) : undefined
   const existing = await Promise.all(storages.map(readInstallation))
-  const installation =
-    options.installation ?? existing.find((name) => name !== undefined) ?? record?.id ?? randomUUID()
-  for (const storage of storages) await claim(storage, installation, options.now)
-  return { key, installation }
+  const wanted =
+    options.installation ?? existing.find((name) => name !== undefined) ?? proposed?.id ?? randomUUID()
+  const claims = { installation: wanted, created: options.now.toISOString(), key: proposed?.id }
+  // The first store decides between writers that begin at once; without a configured name its owner is taken over.
+  const [first, ...others] = storages
+  const installation = first === undefined ? wanted : (await claim(first, claims)).installation
+  if (first !== undefined && options.installation !== undefined && installation !== wanted) {
+    throw otherInstallation(first, installation)
+  }
+  for (const storage of others) {
+    const owner = (await claim(storage, { ...claims, installation })).installation
+    if (owner !== installation) throw otherInstallation(storage, owner)
+  }
+  const record = proposed === undefined ? undefined : await agreeOnKey(storages, keys, proposed)
+  return { key: record === undefined ? undefined : await keys.open(record), installation }
 }
 
-async function claim(storage: Storage, installation: string, now: Date): Promise<void> {
-  const content = JSON.stringify({ format: 1, installation, created: now.toISOString() })
-  await storage.putIfAbsent(layout.repository, Buffer.from(content))
-  const owner = await readInstallation(storage)
-  if (owner !== installation) throw otherInstallation(storage, owner)
+/** Writes `repository.json` unless it is there; gives what is there then. */
+async function claim(storage: Storage, claims: Omit<Repository, 'format'>): Promise<Repository> {
+  await storage.putIfAbsent(layout.repository, Buffer.from(JSON.stringify({ format: 1, ...claims })))
+  const repository = await readRepository(storage)
+  if (repository === undefined) throw damaged(layout.repository, `${storage.shown} did not keep it`)
+  return repository
 }
 
 /**
@@ -97,19 +117,25 @@ function otherInstallation(storage: Storage, owner: string | undefined): BackupE
   )
 }
 
-/** The record to write with: the oldest that the current key opens, at any store; else a new one. At all stores. */
-async function agreeOnKey(storages: readonly Storage[], keys: KeyRing, now: Date): Promise<KeyRecord> {
-  const found = await writableRecord(storages, keys)
-  if (found !== undefined) {
-    await publish(storages, found)
-    return found
-  }
-  const created = await createKeyRecord(keys.writing(), now)
-  await publish(storages, created)
-  // Another worker may have done the same meanwhile: all take the oldest.
-  return (await writableRecord(storages, keys)) ?? created
+/** The record to write with if there is one already, else a new one; kept before any repository names it. */
+async function proposeKey(storages: readonly Storage[], keys: KeyRing, now: Date): Promise<KeyRecord> {
+  const record = (await writableRecord(storages, keys)) ?? (await createKeyRecord(keys.writing(), now))
+  await publish(storages, record)
+  return record
 }
 
+/** Another worker may have proposed another key meanwhile: all take the one that they find named. At all stores. */
+async function agreeOnKey(
+  storages: readonly Storage[],
+  keys: KeyRing,
+  proposed: KeyRecord,
+): Promise<KeyRecord> {
+  const record = (await writableRecord(storages, keys)) ?? proposed
+  if (record.id !== proposed.id) await publish(storages, record)
+  return record
+}
+
+/** Of the records that the current key opens, the one that a repository names as its first, else the oldest. */
 async function writableRecord(storages: readonly Storage[], keys: KeyRing): Promise<KeyRecord | undefined> {
   const records = (await Promise.all(storages.map(readKeyRecords))).flat()
   const writable: KeyRecord[] = []
@@ -117,7 +143,11 @@ async function writableRecord(storages: readonly Storage[], keys: KeyRing): Prom
     if (await keys.opensForWriting(record)) writable.push(record)
   }
   const age = ({ created, id }: KeyRecord) => `${created} ${id}`
-  return writable.sort((a, b) => age(a).localeCompare(age(b))).at(0)
+  const oldestFirst = writable.sort((a, b) => age(a).localeCompare(age(b)))
+  const named = (await Promise.all(storages.map(readRepository))).flatMap(
+    (repository) => repository?.key ?? [],
+  )
+  return oldestFirst.find(({ id }) => named[0] === id) ?? oldestFirst.at(0)
 }
 
 async function publish(storages: readonly Storage[], record: KeyRecord): Promise<void> {

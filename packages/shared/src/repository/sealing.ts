@@ -5,7 +5,7 @@ import type { Storage } from '@securyflex/shared/storage'
 import { checkPresence } from './checking.ts'
 import { encodeDocument } from './document.ts'
 import { layout } from './layout.ts'
-import type { ListSegment, Manifest, ManifestStream } from './manifest.ts'
+import { type ListSegment, type Manifest, manifestSchema, type ManifestStream } from './manifest.ts'
 import { type OpenManifest, openManifest } from './open-manifest.ts'
 import { BackupReader } from './reading.ts'
 import type { Writing } from './repository.ts'
@@ -49,7 +49,8 @@ export async function sealBackup(sealing: Sealing): Promise<OpenManifest> {
   const lists = new ListWriter(sealing, index)
   const streams: ManifestStream[] = []
   for (const stream of sealing.streams) streams.push(await writeList(lists, stream, index))
-  const manifest = compose(sealing, streams, lists.stored)
+  // What no reader could read must not be written: an unreadable manifest stops all pruning of its source.
+  const manifest = manifestSchema.parse(compose(sealing, streams, lists.stored))
   const reader = new BackupReader(storage, { manifest, key: sealing.writing.key })
   await checkPresence(storage, reader, index, sealing.signal)
   const document = encodeDocument(name, manifest, sealing.writing.key)
