@@ -106,7 +106,7 @@ async function backUpAgain(
   claims: Claims,
 ): Promise<RunEnd> {
   print(
-    `\n2. ${database.sample ? 'Some orders, customers and reviews change' : 'Nothing is changed by the demo'}, and another backup`,
+    `\n2. ${database.sample ? 'Orders come in, some customers move' : 'Nothing is changed by the demo'}, and another backup`,
   )
   await database.change()
   const run = await ask(stage)

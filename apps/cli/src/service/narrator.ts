@@ -68,10 +68,15 @@ function plainLines(rate: Rate): Narrator {
         say({ ...dumping, read: state.read, fresh: state.fresh }, 'dump')
         dumping = undefined
       }
-      if (phase !== '' && (phase !== told || long)) say(state, phase)
+      if (long || (isTold(phase) && phase !== told)) say(state, phase)
     },
     end: () => undefined,
   }
+}
+
+/** What takes a moment only is not worth a line. */
+function isTold(phase: string): boolean {
+  return phase !== '' && phase !== 'prune' && phase !== 'notify'
 }
 
 /** Steps of the lane come and go; together they are one phase. */

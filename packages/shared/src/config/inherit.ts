@@ -5,8 +5,8 @@ type Settings = Readonly<Partial<Record<VariableName, string>>>
 
 /** The environment for a process of this product that goes on with this one's configuration, but for `changes`. */
 export function inheritedEnvironment(changes: Settings = {}): NodeJS.ProcessEnv {
-  const files = Object.keys(changes).map((name) => [`${name}_FILE`, ''])
-  return { ...process.env, ...Object.fromEntries(files), ...changes }
+  const files = Object.keys(changes).map((name) => `${name}_FILE`)
+  return { ...process.env, ...unset(files), ...changes }
 }
 
 /**
@@ -18,8 +18,12 @@ export function separateEnvironment(
   kept: readonly VariableName[] = [],
 ): NodeJS.ProcessEnv {
   const others = Object.keys(variables).filter((name) => !(kept as readonly string[]).includes(name))
-  const unset = others.flatMap((name) => [name, `${name}_FILE`]).map((name) => [name, ''])
-  return { ...process.env, ...Object.fromEntries(unset), ...settings }
+  return { ...process.env, ...unset(others.flatMap((name) => [name, `${name}_FILE`])), ...settings }
+}
+
+/** Empty counts as not set, and hides what `.env` says. */
+function unset(names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.map((name) => [name, '']))
 }
 
 /** Where this user's programs are looked for. */
