@@ -1,0 +1,288 @@
+import { randomBytes } from 'node:crypto'
+import { readdir, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import type { Cipher } from '@securyflex/shared/config'
+import type { Storage } from '@securyflex/shared/storage'
+import {
+  indexOf,
+  keyRing,
+  noKeys,
+  source,
+  testRepository,
+  type TestRepository,
+} from '../../../../test/helpers/repository.ts'
+import {
+  BackupReader,
+  encodeDocument,
+  layout,
+  listRuns,
+  makePrunePlan,
+  newRunId,
+  prune,
+  type PruneOptions,
+  readBackup,
+} from './index.ts'
+
+const day = 24 * 60 * 60 * 1000
+let repository: TestRepository
+
+const begin = async (cipher: Cipher = 'aes-256-gcm') => {
+  repository = await testRepository(cipher)
+}
+beforeEach(() => begin())
+afterEach(async () => {
+  await repository[Symbol.asyncDispose]()
+})
+
+const ago = (days: number) => new Date(Date.now() - days * day)
+const backUp = (days: number, archive = randomBytes(50_000)) =>
+  repository
+    .backUp({ run: newRunId(source, ago(days)), streams: { archive }, sealedAt: ago(days) })
+    .then(({ manifest }) => manifest.run)
+
+const options = (changes: Partial<PruneOptions> = {}): PruneOptions => ({
+  storage: repository.storage,
+  source,
+  keys: repository.keys,
+  installation: undefined,
+  acceptChecksums: repository.secret === undefined,
+  retentionDays: 30,
+  keepAtLeast: 1,
+  now: new Date(),
+  signal: new AbortController().signal,
+  ...changes,
+})
+
+const segmentPaths = async () => {
+  const root = join(repository.directory, source, 'segments')
+  return (await readdir(root, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+}
+/** As if all that is stored had been stored so long ago. */
+const age = async (days: number) => {
+  for (const path of await segmentPaths()) await utimes(path, ago(days), ago(days))
+}
+const readable = async (run: string) => {
+  const opened = await readBackup(repository.storage, source, run, repository.keys)
+  const reader = new BackupReader(repository.storage, opened)
+  for (const stream of opened.manifest.streams) await reader.readAll(stream)
+}
+
+describe.each<Cipher>(['aes-256-gcm', 'none'])('pruning what was written with %s', (cipher) => {
+  it('removes old backups and the segments that only they named, and leaves the others whole', async () => {
+    await repository[Symbol.asyncDispose]()
+    await begin(cipher)
+    const shared = randomBytes(2_000_000)
+    const old = [await backUp(90, shared), await backUp(60)]
+    const kept = [await backUp(20, shared), await backUp(1)]
+    const named = await Promise.all(
+      kept.map(async (run) =>
+        indexOf(repository.storage, await readBackup(repository.storage, source, run, repository.keys)),
+      ),
+    )
+    await age(8)
+    const pruned = await prune(options())
+    expect(pruned.backups).toBe(2)
+    expect(
+      pruned.plan.decisions
+        .filter(({ keep }) => !keep)
+        .map(({ run }) => run)
+        .sort(),
+    ).toEqual(old.sort())
+    expect(await listRuns(repository.storage, source)).toEqual(kept.sort().reverse())
+    for (const run of kept) await readable(run)
+    const left = new Set(named.flatMap((index) => [...index].map(({ id }) => id.toString('hex'))))
+    expect((await segmentPaths()).map((path) => path.slice(-64)).sort()).toEqual([...left].sort())
+    expect(await prune(options())).toMatchObject({ backups: 0, segments: 0 })
+  })
+})
+
+describe('pruning', () => {
+  it('keeps the last good backup whatever its age, and as many as asked for', async () => {
+    const runs = [await backUp(400), await backUp(300), await backUp(200)]
+    await age(100)
+    expect((await prune(options({ keepAtLeast: 2 }))).backups).toBe(1)
+    expect((await prune(options({ keepAtLeast: 0 }))).backups).toBe(1)
+    expect((await prune(options({ keepAtLeast: 0 }))).backups).toBe(0)
+    expect(await listRuns(repository.storage, source)).toEqual([runs[2]])
+    await readable(runs[2] ?? '')
+  })
+
+  it('removes a manifest before any segment of its backup', async () => {
+    await backUp(60)
+    await backUp(1)
+    await age(8)
+    const deleted: string[] = []
+    const storage: Storage = {
+      ...repository.storage,
+      delete: (key) => {
+        deleted.push(key)
+        return repository.storage.delete(key)
+      },
+    }
+    await prune(options({ storage }))
+    expect(deleted[0]).toMatch(/^shop\/backups\//)
+    expect(deleted.slice(1).every((key) => key.startsWith('shop/segments/'))).toBe(true)
+    expect(deleted.length).toBeGreaterThan(2)
+  })
+
+  it('leaves young segments that no manifest names: a run may be about to', async () => {
+    await backUp(60)
+    await backUp(1)
+    await age(6.9)
+    expect(await prune(options())).toMatchObject({ backups: 1, segments: 0 })
+    await age(7.1)
+    expect((await prune(options())).segments).toBeGreaterThan(0)
+  })
+
+  it('looks at an object’s age once more just before it is deleted', async () => {
+    await backUp(60)
+    await backUp(1)
+    await age(8)
+    const before = await segmentPaths()
+    // A run stores each of them again between the listing and the removal.
+    const storage: Storage = {
+      ...repository.storage,
+      stat: async (key) => {
+        await utimes(join(repository.directory, key), new Date(), new Date())
+        return repository.storage.stat(key)
+      },
+    }
+    expect(await prune(options({ storage }))).toMatchObject({ backups: 1, segments: 0 })
+    expect(await segmentPaths()).toEqual(before)
+  })
+
+  it('removes nothing while one manifest cannot be read, also when that happens after the plan', async () => {
+    const runs = [await backUp(90), await backUp(60), await backUp(1)]
+    await age(8)
+    const before = await segmentPaths()
+    const path = repository.pathOf({ run: runs[1] ?? '' })
+    const whole = await repository.storage.get(layout.manifest(source, runs[1] ?? ''))
+    await writeFile(path, '{"format":1')
+    const pruned = await prune(options())
+    expect(pruned).toMatchObject({ backups: 0, segments: 0 })
+    expect(pruned.plan.refused).toContain(runs[1])
+    expect(await listRuns(repository.storage, source)).toHaveLength(3)
+
+    await writeFile(path, whole ?? '')
+    let reads = 0
+    const storage: Storage = {
+      ...repository.storage,
+      get: async (key) => {
+        if (key !== layout.manifest(source, runs[2] ?? '')) return repository.storage.get(key)
+        reads += 1
+        return reads === 1 ? repository.storage.get(key) : Buffer.from('damaged meanwhile')
+      },
+    }
+    expect(await prune(options({ storage }))).toMatchObject({ backups: 2, segments: 0 })
+    expect(await segmentPaths()).toEqual(before)
+  })
+
+  it('removes nothing while a backup is dated in the future', async () => {
+    await backUp(90)
+    await backUp(60)
+    const future = await backUp(-2)
+    await age(8)
+    const before = await segmentPaths()
+    const pruned = await prune(options())
+    expect(pruned.plan.refused).toContain(future)
+    expect(await segmentPaths()).toEqual(before)
+    expect(await listRuns(repository.storage, source)).toHaveLength(3)
+  })
+
+  it('never counts a forged backup as the last good one, and does not remove it', async () => {
+    const good = await backUp(90)
+    const forged = newRunId(source, ago(60))
+    const { manifest } = await readBackup(repository.storage, source, good, repository.keys)
+    const name = layout.manifest(source, forged)
+    await repository.storage.put(
+      name,
+      encodeDocument(name, { ...manifest, run: forged, key: null, streams: [] }, undefined),
+    )
+    await age(8)
+    expect(await prune(options())).toMatchObject({ backups: 0 })
+    expect(await listRuns(repository.storage, source)).toEqual([forged, good])
+    await readable(good)
+  })
+
+  it('sweeps nothing while the list of a backup that stays cannot be read', async () => {
+    await backUp(60)
+    const kept = await readBackup(repository.storage, source, await backUp(1), repository.keys)
+    await age(8)
+    const list = Buffer.from(kept.manifest.streams[0]?.list[0]?.id ?? '', 'hex')
+    await writeFile(repository.pathOf({ segment: list }), 'damaged')
+    const before = await segmentPaths()
+    await expect(prune(options())).rejects.toMatchObject({ code: 'SEGMENT_TRUNCATED' })
+    expect(await segmentPaths()).toEqual(before)
+  })
+
+  it('leaves what it does not know: other names, other sources, other files among segments', async () => {
+    await backUp(60)
+    await backUp(1)
+    const strange = [
+      'shop/segments/ab/notes',
+      `shop/segments/ab/${'0'.repeat(64)}`,
+      `shop/segments/00/${'0'.repeat(64)}.old`,
+      `shop/proofs/shop.20261123T020000Z.0000.x.json`,
+      `other/segments/00/${'0'.repeat(64)}`,
+      'servers/x/wal',
+    ]
+    for (const key of strange) {
+      await repository.storage.put(key, Buffer.from('x'))
+      await utimes(join(repository.directory, key), ago(400), ago(400))
+    }
+    await prune(options())
+    for (const key of strange) expect(await repository.storage.stat(key)).toBeDefined()
+  })
+
+  it('sweeps what a run left that was never sealed, once it is old enough', async () => {
+    await backUp(1)
+    const orphan = layout.segment(source, randomBytes(32))
+    await repository.storage.put(orphan, Buffer.from('x'))
+    expect((await prune(options())).segments).toBe(0)
+    await utimes(join(repository.directory, orphan), ago(8), ago(8))
+    expect((await prune(options())).segments).toBe(1)
+    expect(await repository.storage.stat(orphan)).toBeUndefined()
+  })
+
+  it('refuses a repository of another installation, and without the key removes nothing', async () => {
+    await backUp(60)
+    await backUp(1)
+    await expect(prune(options({ keys: keyRing() }))).rejects.toMatchObject({ code: 'OTHER_INSTALLATION' })
+    await expect(prune(options({ installation: 'work' }))).rejects.toMatchObject({
+      code: 'OTHER_INSTALLATION',
+    })
+    const pruned = await prune(options({ keys: noKeys() }))
+    expect(pruned).toMatchObject({ backups: 0, segments: 0 })
+    expect(pruned.plan.refused).toBeDefined()
+    expect(await listRuns(repository.storage, source)).toHaveLength(2)
+  })
+
+  it('only reads while it makes its plan', async () => {
+    await backUp(60)
+    await backUp(1)
+    await age(8)
+    const before = await segmentPaths()
+    const plan = await makePrunePlan(options())
+    expect(plan.decisions.map(({ keep }) => keep)).toEqual([true, false])
+    expect(await listRuns(repository.storage, source)).toHaveLength(2)
+    expect(await segmentPaths()).toEqual(before)
+  })
+
+  it('stops between two removals when it is told to', async () => {
+    const runs = [await backUp(90), await backUp(60), await backUp(1)]
+    const stop = new AbortController()
+    const storage: Storage = {
+      ...repository.storage,
+      delete: async (key) => {
+        await repository.storage.delete(key)
+        stop.abort(new Error('cancelled'))
+      },
+    }
+    await expect(prune(options({ storage, signal: stop.signal }))).rejects.toThrow('cancelled')
+    expect(await listRuns(repository.storage, source)).toHaveLength(2)
+    await readable(runs[2] ?? '')
+  })
+})
