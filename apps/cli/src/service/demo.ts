@@ -34,13 +34,13 @@ export interface DemoOptions {
 export async function runDemo({ keep = false }: DemoOptions = {}): Promise<number> {
   await using stopping = whenAskedToStop()
   await using props = new AsyncDisposableStack()
-  const interrupted = stopping.asked.then((): never => {
-    throw new BackupError(
-      'CANCELLED',
-      'The demo was interrupted; everything it had started is being stopped.',
+  const interruption = new AbortController()
+  void stopping.asked.then(() => {
+    interruption.abort(
+      new BackupError('CANCELLED', 'The demo was interrupted; all it had started was stopped.'),
     )
   })
-  const { claims, stage } = await Promise.race([play(props, keep), interrupted])
+  const { claims, stage } = await play(props, keep, interruption.signal)
   if (keep) {
     await sayKept(stage)
     await stopping.asked
@@ -52,11 +52,16 @@ export async function runDemo({ keep = false }: DemoOptions = {}): Promise<numbe
 }
 
 /** The whole story. What it starts goes to `props`, which end it. */
-async function play(props: AsyncDisposableStack, keep: boolean): Promise<{ claims: Claims; stage: Stage }> {
+async function play(
+  props: AsyncDisposableStack,
+  keep: boolean,
+  signal: AbortSignal,
+): Promise<{ claims: Claims; stage: Stage }> {
   const began = performance.now()
   const claims = new Claims()
   const database = props.use(await chooseDatabase())
-  const stage = await setStage(props, database, keep)
+  signal.throwIfAborted()
+  const stage = await setStage(props, database, { keep, signal })
   const { producer, worker, dashboard } = stage.pids
   print(
     `Redis, producer (process ${producer}), worker (${worker}) and dashboard (${dashboard}) run; board: ${stage.board}board`,
@@ -167,7 +172,7 @@ async function restoreAndCompare(
   print(`\n4. That backup, restored into a new database (${database.scratch})`)
   const began = performance.now()
   const backup = await openBackup(stage.config, repositoryOf(stage), run)
-  const { comparison, bytes } = await restoreToScratch(stage.config, backup, database)
+  const { comparison, bytes } = await restoreToScratch(stage, backup, database)
   print(`  ${size(bytes)} restored and compared in ${duration((performance.now() - began) / 1000)}`)
   const { tables = 0, rows = 0, checksums = 0, sequences = 0, largeObjects = 0 } = comparison?.compared ?? {}
   const what = `${count(tables, 'table')}, ${count(rows, 'row')}, ${count(checksums, 'checksum')}, ${count(sequences, 'sequence')}, ${count(largeObjects, 'large object')}`
@@ -198,9 +203,7 @@ async function refuseTampered(
     repositoryOf(stage),
     copy,
   )
-  const error = await errorOf(
-    restoreToScratch(stage.config, await openBackup(stage.config, copy, run), database),
-  )
+  const error = await errorOf(restoreToScratch(stage, await openBackup(stage.config, copy, run), database))
   claims.check(
     error?.code === 'SEGMENT_TAMPERED' && error.message.includes(segment),
     `refused and named: ${error?.message ?? 'nothing was noticed'}`,

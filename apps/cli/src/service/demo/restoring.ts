@@ -10,6 +10,7 @@ import { BackupReader, layout } from '@securyflex/shared/repository'
 import { openStorageForReading } from '@securyflex/shared/storage'
 import { type Client, withClient } from './client.ts'
 import type { DemoDatabase } from './database.ts'
+import type { Stage } from './stage.ts'
 
 /** Opens a backup in the repository at `directory`. */
 export async function openBackup(
@@ -24,11 +25,10 @@ export async function openBackup(
 
 /** Restores a backup into the scratch database and compares it with what was recorded; what fails leaves none. */
 export async function restoreToScratch(
-  { pgBinDirectory }: Config,
+  { config: { pgBinDirectory }, signal }: Stage,
   backup: ChosenBackup,
   { target, scratch, elsewhere }: DemoDatabase,
 ): Promise<Restored> {
-  const { signal } = new AbortController()
   const owners = !elsewhere
   return restore({ backup, target, name: scratch, owners, keepDifferent: true, pgBinDirectory, signal })
 }

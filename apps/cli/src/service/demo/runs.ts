@@ -24,10 +24,14 @@ export async function ask({ config, queues }: Stage): Promise<string> {
 }
 
 /** Shows a run's steps, bytes and rate until it has ended. */
-export async function watch({ config, address }: Stage, run: string, expected?: number): Promise<RunEnd> {
+export async function watch(
+  { config, address, signal }: Stage,
+  run: string,
+  expected?: number,
+): Promise<RunEnd> {
   const shown = narrator(expected)
   try {
-    return await followRun(config, address, run, (state) => shown.tell(state))
+    return await followRun(config, address, run, (state) => shown.tell(state), signal)
   } finally {
     shown.end()
   }
@@ -63,9 +67,13 @@ export async function killDuring(stage: Stage, run: string): Promise<Step | unde
     .then((is) => (is ? active.step : undefined))
 }
 
-async function untilActive({ queues }: Stage, run: string): Promise<{ step: Step; id: string } | undefined> {
+async function untilActive(
+  { queues, signal }: Stage,
+  run: string,
+): Promise<{ step: Step; id: string } | undefined> {
   const id = jobIds.dump(run, 0, 1)
   for (;;) {
+    signal.throwIfAborted()
     const dump = await queues.get('dump').getJob(id)
     if (dump !== undefined && isReading(dump.progress) && (await dump.isActive())) return { step: 'dump', id }
     const job = await queues.get('run').getJob(run)

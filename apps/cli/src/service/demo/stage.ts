@@ -19,6 +19,8 @@ export interface Stage {
   readonly config: Config
   readonly address: RedisAddress
   readonly queues: Queues
+  /** Aborts when somebody does not want to see the rest. */
+  readonly signal: AbortSignal
   /** Where the dashboard listens. */
   readonly board: string
   readonly pids: Readonly<Record<AppName, number | undefined>>
@@ -37,7 +39,7 @@ const grace = 15_000
 export async function setStage(
   props: AsyncDisposableStack,
   database: DemoDatabase,
-  keep: boolean,
+  { keep, signal }: { readonly keep: boolean; readonly signal: AbortSignal },
 ): Promise<Stage> {
   const directory = await mkdtemp(join(tmpdir(), 'securyflex-demo-'))
   props.defer(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
@@ -59,9 +61,10 @@ export async function setStage(
     return said
   }
   props.defer(async () => {
-    await Promise.all(Object.values(parts).map((part) => stopPart(part, grace)))
+    await Promise.all(Object.values(parts).map((part) => stopPart(part, grace, signal)))
   })
-  const startWorker = () => untilServing(config, redis.address, start('worker').ended.signal)
+  const startWorker = () =>
+    untilServing(config, redis.address, AbortSignal.any([signal, start('worker').ended.signal]))
   const board = start('dashboard')
   start('producer')
   await startWorker()
@@ -71,6 +74,7 @@ export async function setStage(
     config,
     address: redis.address,
     queues,
+    signal,
     board: address,
     get pids() {
       const { producer, worker, dashboard } = parts
