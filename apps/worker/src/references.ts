@@ -11,7 +11,7 @@ export interface Predecessor {
 }
 
 /** The newest backup of the source at `storage` that counts; undefined for the first. */
-export async function newestOf(
+async function newestOf(
   { keys }: WorkerContext,
   storage: Storage,
   source: string,

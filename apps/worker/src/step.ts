@@ -74,7 +74,7 @@ function parseOrGiveUp<S extends keyof Results>(step: S, job: Job): Payloads[S] 
 }
 
 /** Hands a job back for another worker, at no attempt's cost. */
-export async function giveBack(job: Job, token: string | undefined): Promise<never> {
+async function giveBack(job: Job, token: string | undefined): Promise<never> {
   await job.moveToWait(token)
   throw new WaitingError()
 }

@@ -1,6 +1,13 @@
 import type { Config } from '@securyflex/shared/config'
 import type { Logger } from '@securyflex/shared/logging'
-import { connectPatiently, hearErrors, onCancel, Queues, redisTarget, type Results } from '@securyflex/shared/queue'
+import {
+  connectPatiently,
+  hearErrors,
+  onCancel,
+  Queues,
+  redisTarget,
+  type Results,
+} from '@securyflex/shared/queue'
 import { BackupError } from '@securyflex/shared/errors'
 import { compressStep } from './compress.ts'
 import { openContext, type WorkerContext, type WorkerOptions } from './context.ts'

@@ -9,7 +9,7 @@ const hexKey = /^[0-9a-f]{64}$/i
 const base64Key = /^[A-Za-z0-9+/]{43}=$/
 
 /** The shortest passphrase that is accepted, in characters. */
-export const shortestPassphrase = 16
+const shortestPassphrase = 16
 /** A passphrase of fewer different characters than this is a pattern, not a secret. */
 const fewestDifferentCharacters = 6
 

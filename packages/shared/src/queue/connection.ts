@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import type { RedisAddress } from '@securyflex/shared/config'
 import { BackupError, redact } from '@securyflex/shared/errors'
 import { Redis } from 'ioredis'
@@ -14,7 +15,7 @@ export type RedisTarget =
       readonly username?: string
       readonly password?: string
       readonly db?: number
-      readonly tls?: { readonly servername: string }
+      readonly tls?: { readonly servername?: string }
     }
 
 /** The target of an address; `unix:///path` is a socket. */
@@ -22,13 +23,14 @@ export function redisTarget(address: RedisAddress): RedisTarget {
   const url = new URL(address.url.reveal())
   if (url.protocol === 'unix:') return { path: decodeURIComponent(url.pathname) }
   const database = url.pathname.replace(/^\//, '')
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   return {
-    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    host,
     port: url.port === '' ? 6379 : Number(url.port),
     ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
     ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
     ...(database === '' ? {} : { db: Number(database) }),
-    ...(url.protocol === 'rediss:' ? { tls: { servername: url.hostname } } : {}),
+    ...(url.protocol === 'rediss:' ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
   }
 }
 
@@ -50,12 +52,24 @@ export async function connectOrFail(address: RedisAddress): Promise<Redis> {
     last = error
   })
   try {
-    await redis.connect()
-    await redis.ping()
+    await answered(redis)
     return redis
   } catch (error) {
     redis.disconnect()
     throw unreachable(address, last ?? error)
+  }
+}
+
+/** A peer that accepts and says nothing is no Redis: ioredis would wait for it without end. */
+async function answered(redis: Redis): Promise<void> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    late.reject(new Error(`no answer within ${connectTimeout / 1000} seconds`))
+  }, connectTimeout)
+  try {
+    await Promise.race([redis.connect().then(() => redis.ping()), late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -76,6 +90,13 @@ export function hearErrors(address: RedisAddress, tell: (text: string) => void):
 
 function unreachable(address: RedisAddress, cause: unknown): BackupError {
   const why = cause instanceof Error ? cause.message || String(cause) : String(cause)
+  if (/^(NOAUTH|WRONGPASS|NOPERM)/.test(why)) {
+    return new BackupError('REDIS_UNREACHABLE', `Redis at ${address.shown} refuses this user: ${why}`, {
+      hint: 'Put its password into REDIS_URL, for example redis://:password@host:6379.',
+      class: 'user',
+      cause,
+    })
+  }
   return new BackupError('REDIS_UNREACHABLE', `Redis at ${address.shown} does not answer: ${why}.`, {
     hint: 'Start it, or the whole service with: npm start. Without REDIS_URL, npm run backup brings its own.',
     cause,

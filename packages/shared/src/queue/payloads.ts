@@ -7,7 +7,8 @@ import { z } from 'zod'
  */
 const v = z.literal(1)
 const name = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/)
-const run = z.string().min(1).max(100)
+/** It becomes a directory and a name in stores, so it must not lead anywhere else. */
+const run = z.string().regex(/^\w[\w.-]{0,99}$/)
 const attempt = z.string().regex(/^[0-9a-f]{8}$/)
 const batch = z.int().min(1)
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
@@ -82,7 +83,7 @@ const notify = z.object({
 })
 
 /** The payload of each step's jobs. */
-export const payloads = {
+const payloads = {
   schedule,
   run: runRequest,
   dump,
@@ -99,7 +100,7 @@ export type Payloads = { [S in keyof typeof payloads]: z.infer<(typeof payloads)
 /** What a step's job returns when it did its work; `skipped` says why when there was none left to do. */
 const skipped = z.object({ skipped: z.enum(['superseded', 'cancelled', 'done']) })
 const stored = z.object({ segments: z.int(), bytes: z.int() })
-export const results = {
+const results = {
   dump: z.union([dumpResult, skipped]),
   compress: z.union([z.object({ bytes: z.int() }), skipped]),
   encrypt: z.union([z.object({ bytes: z.int() }), skipped]),

@@ -14,11 +14,7 @@ const parallel = 4
  * Which segments of `index` are not at `storage` as listed there: missing, or of another size. Another size
  * may still be an equal segment that was sealed again; only opening it tells.
  */
-export async function findSuspects(
-  storage: Storage,
-  source: string,
-  index: SegmentIndex,
-): Promise<ListEntry[]> {
+async function findSuspects(storage: Storage, source: string, index: SegmentIndex): Promise<ListEntry[]> {
   const seen = new Uint8Array(index.size)
   for await (const { key, size } of storage.list(layout.segments(source))) {
     const id = segmentIdOf(key)

@@ -124,7 +124,7 @@ export class BackupReader {
   }
 }
 
-export function listEntryOf(segment: ListSegment): ListEntry {
+function listEntryOf(segment: ListSegment): ListEntry {
   return {
     id: Buffer.from(segment.id, 'hex'),
     plainLength: segment.length,
