@@ -90,7 +90,7 @@ function sentence({ steps, read, fresh }: RunState, rate: Rate): string {
   if (steps.length === 0) return read === 0 ? 'waiting for a worker' : 'between two steps'
   if (!steps.includes('dump')) return steps.join(' + ')
   const speed = rate.current
-  return `${steps.join(' + ')}: ${size(read)} read${speed === undefined ? '' : `, ${size(speed)}/s`}, ${size(fresh)} of it new`
+  return `${steps.join(' + ')}: ${size(read)} read${speed === undefined ? '' : `, ${size(Math.round(speed))}/s`}, ${size(fresh)} of it new`
 }
 
 /** Bytes read a second since reading began. */
