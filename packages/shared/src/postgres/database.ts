@@ -1,5 +1,5 @@
 import type { Connection } from '@securyflex/shared/config'
-import { BackupError } from '@securyflex/shared/errors'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import pg from 'pg'
 import { openConnection } from './connect.ts'
 import type { DatabaseShape } from './fingerprint/fingerprint.ts'
@@ -102,9 +102,30 @@ function explainCreation(error: unknown, name: string, user: string): BackupErro
   )
 }
 
-/** Drops the database `name` if it is there, ending the sessions in it. */
+/**
+ * Takes back a restore into the database `name` that failed with `error`: drops it, and throws `error` again.
+ *
+ * @throws RESTORE_FAILED, telling of both, if it cannot be dropped.
+ */
+export async function dropAfter(error: unknown, connection: Connection, name: string): Promise<never> {
+  await dropDatabase(connection, name).catch((failure: unknown) => {
+    const said = [error, failure].map((one) => asBackupError(one).message)
+    throw new BackupError(
+      'RESTORE_FAILED',
+      `The restore failed, and its database "${name}" could not be dropped: ${said.join(' ')}`,
+      {
+        hint: `Drop it by hand: DROP DATABASE ${escapeIdentifier(name)};`,
+        cause: new AggregateError([error, failure]),
+      },
+    )
+  })
+  throw error
+}
+
+/** Drops the database `name`, one of this product's making, if it is there, ending the sessions in it. */
 export async function dropDatabase(connection: Connection, name: string): Promise<void> {
   await maintain(connection, name, async (client) => {
+    await dropSubscriptions(connection, name, client)
     if ((await versionNumber(client)) >= 130_000) {
       await client.query(`DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`)
       return
@@ -123,6 +144,34 @@ export async function dropDatabase(connection: Connection, name: string): Promis
       cause: error,
     })
   })
+}
+
+/**
+ * The server drops no database that has subscriptions. A restored one has those of its source, disabled and
+ * with the names of the source's slots at the publisher, which must stay there: they are let go of first.
+ */
+async function dropSubscriptions(
+  connection: Connection,
+  name: string,
+  maintenance: pg.Client,
+): Promise<void> {
+  const subscriptions = await allRows<{ name: string }>(
+    maintenance,
+    `SELECT s.subname AS name FROM pg_catalog.pg_subscription s
+       JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = $1`,
+    [name],
+  )
+  if (subscriptions.length === 0) return
+  const client = await openConnection(connection, { applicationName: 'securyflex-backup', database: name })
+  try {
+    for (const subscription of subscriptions.map((one) => escapeIdentifier(one.name))) {
+      await client.query(`ALTER SUBSCRIPTION ${subscription} DISABLE`)
+      await client.query(`ALTER SUBSCRIPTION ${subscription} SET (slot_name = NONE)`)
+      await client.query(`DROP SUBSCRIPTION ${subscription}`)
+    }
+  } finally {
+    await client.end()
+  }
 }
 
 /** A database is created and dropped from another one: `postgres`, else that of the connection. */

@@ -1,5 +1,5 @@
 export { openConnection, sameServer, type OpenOptions } from './connect.ts'
-export { createDatabase, dropDatabase, type NewDatabase } from './database.ts'
+export { createDatabase, dropAfter, dropDatabase, type NewDatabase } from './database.ts'
 export { dumpArchive, dumpGlobals, type GlobalsTool, looksLikeArchive } from './dump.ts'
 export { childEnvironment, libpqEnvironment } from './environment.ts'
 export { type Comparison, compareFingerprints } from './fingerprint/compare.ts'
@@ -13,7 +13,15 @@ export {
 export { takeFingerprint } from './fingerprint/take.ts'
 export { refusePooler } from './pooler.ts'
 export { refuseUnreadable } from './readable.ts'
-export { restoreArchive, restoreIntoNewDatabase, type RestoreOptions } from './restore.ts'
+export {
+  type ArchiveFormat,
+  type ArchiveInput,
+  intoNewDatabase,
+  restoreArchive,
+  restoreIntoNewDatabase,
+  type RestoreOptions,
+} from './restore.ts'
+export { runScriptInNewDatabase, type ScriptOptions } from './script.ts'
 export { mayCreateDatabase, serverFacts, type ServerFacts } from './server-facts.ts'
 export { holdSnapshot, type Snapshot } from './snapshot.ts'
 export { startThrowawayServer, type ThrowawayOptions, type ThrowawayServer } from './throwaway-server.ts'

@@ -1,41 +1,43 @@
-import { basename } from 'node:path'
-import type { Writable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import type { Connection } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { openConnection } from './connect.ts'
 import { createDatabase, dropDatabase, type NewDatabase } from './database.ts'
 import { conninfoDatabase } from './dump.ts'
-import { libpqEnvironment } from './environment.ts'
+import { applicationName, feed, startRestoring } from './feed.ts'
 import { versionNumber } from './server-facts.ts'
-import { explainRestore } from './tool-errors.ts'
-import { startTool, type Tool } from './tool.ts'
 import type { Tools } from './tools.ts'
+import { withoutTransactionTimeout } from './transaction-timeout.ts'
 
-/** What to leave out of a restore. */
+/** An archive: bytes that are streamed into pg_restore, or a file or directory that it reads itself. */
+export type ArchiveInput = AsyncIterable<Uint8Array> | { readonly path: string }
+
+/** The forms of pg_dump's archives. */
+export type ArchiveFormat = 'custom' | 'tar' | 'directory'
+
+/** How to restore, and what to leave out. */
 export interface RestoreOptions {
   /** Without owners and privileges, everything belongs to the role that restores. Default: with them. */
   readonly owners?: boolean
+  /** Default: `custom`. */
+  readonly format?: ArchiveFormat
+  /** Connections that load at a time; more than one needs an archive with a path, and not `tar`. Default: 1. */
+  readonly jobs?: number
 }
 
 /**
- * Restores `source`, an archive of pg_dump, into the new database `name`; when anything fails, or the signal
- * aborts, the database is dropped again.
+ * Creates the database `name` and lets `fill` fill it; when that fails the database is dropped again.
  *
- * @throws what `createDatabase` and `restoreArchive` throw.
+ * @throws what `createDatabase` and `fill` throw; RESTORE_FAILED if the database cannot be dropped.
  */
-export async function restoreIntoNewDatabase(
-  tools: Tools,
+export async function intoNewDatabase(
   connection: Connection,
   name: string,
   shape: NewDatabase,
-  source: AsyncIterable<Uint8Array>,
-  signal?: AbortSignal,
-  options: RestoreOptions = {},
+  fill: () => Promise<void>,
 ): Promise<void> {
   await createDatabase(connection, name, shape)
   try {
-    await restoreArchive(tools, connection, name, source, signal, options)
+    await fill()
   } catch (error) {
     await dropDatabase(connection, name).catch((failure: unknown) => {
       throw new BackupError(
@@ -52,7 +54,27 @@ export async function restoreIntoNewDatabase(
 }
 
 /**
- * Streams `source` into pg_restore, which stops at its first error. An error of `source` (a segment that was
+ * Restores `source`, an archive of pg_dump, into the new database `name`; when anything fails, or the signal
+ * aborts, the database is dropped again.
+ *
+ * @throws what `createDatabase` and `restoreArchive` throw.
+ */
+export async function restoreIntoNewDatabase(
+  tools: Tools,
+  connection: Connection,
+  name: string,
+  shape: NewDatabase,
+  source: ArchiveInput,
+  signal?: AbortSignal,
+  options: RestoreOptions = {},
+): Promise<void> {
+  await intoNewDatabase(connection, name, shape, () =>
+    restoreArchive(tools, connection, name, source, signal, options),
+  )
+}
+
+/**
+ * Hands `source` to pg_restore, which stops at its first error. An error of `source` (a segment that was
  * tampered with) stops pg_restore and is thrown as it is; otherwise pg_restore's own error is. The database
  * is left as it then is: it is the caller's to drop.
  *
@@ -64,13 +86,13 @@ export async function restoreArchive(
   tools: Tools,
   connection: Connection,
   database: string,
-  source: AsyncIterable<Uint8Array>,
+  source: ArchiveInput,
   signal?: AbortSignal,
-  { owners = true }: RestoreOptions = {},
+  { owners = true, format = 'custom', jobs = 1 }: RestoreOptions = {},
 ): Promise<void> {
   const target = { ...connection, database }
   const restore = (await needsScript(tools, target, signal)) ? restoreThroughScript : restoreDirectly
-  await restore({ tools, target, source, signal, owners })
+  await restore({ tools, target, source, signal, owners, format, jobs })
 }
 
 /**
@@ -97,27 +119,47 @@ async function needsScript(
 interface Restore {
   readonly tools: Tools
   readonly target: Connection
-  readonly source: AsyncIterable<Uint8Array>
+  readonly source: ArchiveInput
   readonly signal: AbortSignal | undefined
   readonly owners: boolean
+  readonly format: ArchiveFormat
+  readonly jobs: number
 }
 
-async function restoreDirectly({ tools, target, source, signal, owners }: Restore): Promise<void> {
-  const { tool, stop } = start(
+async function restoreDirectly(restore: Restore): Promise<void> {
+  const { tools, target, source, signal, jobs } = restore
+  const parallel = jobs > 1 ? [`--jobs=${jobs}`] : []
+  const database = `--dbname=${conninfoDatabase(target.database)}`
+  const started = startRestoring(
     tools.pg_restore,
-    [...archiveOptions(owners), `--dbname=${conninfoDatabase(target.database)}`],
+    [...archiveOptions(restore), ...parallel, database, ...pathOf(source)],
     target,
     signal,
+    !('path' in source),
   )
   // It writes nothing there; its pipe must be at its end all the same before it counts as done.
-  tool.stdout.resume()
-  await feed(tool, source, stop)
+  started.tool.stdout.resume()
+  await ('path' in source ? started.tool.done : feed(started, source))
 }
 
 /** pg_restore writes SQL, its first lines are mended, psql of the same version runs it. */
-async function restoreThroughScript({ tools, target, source, signal, owners }: Restore): Promise<void> {
-  const writer = start(tools.pg_restore, [...archiveOptions(owners), '--file=-'], target, signal)
-  const runner = start(
+async function restoreThroughScript(restore: Restore): Promise<void> {
+  const { tools, target, source, signal, jobs } = restore
+  if (jobs > 1) {
+    throw new BackupError(
+      'USAGE',
+      `pg_restore ${tools.version} cannot restore into a server before 17 with several jobs.`,
+      { hint: 'Leave --jobs out.' },
+    )
+  }
+  const writer = startRestoring(
+    tools.pg_restore,
+    [...archiveOptions(restore), '--file=-', ...pathOf(source)],
+    target,
+    signal,
+    !('path' in source),
+  )
+  const runner = startRestoring(
     tools.psql,
     ['--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'],
     target,
@@ -126,8 +168,8 @@ async function restoreThroughScript({ tools, target, source, signal, owners }: R
   runner.tool.stdout.resume()
   const script = withoutTransactionTimeout(writer.tool.stdout)
   const [written, ran] = await Promise.allSettled([
-    feed(writer.tool, source, writer.stop),
-    feed(runner.tool, script, runner.stop),
+    'path' in source ? writer.tool.done : feed(writer, source),
+    feed(runner, script),
   ])
   const writerFailure: unknown = await writer.tool.done.then(
     () => undefined,
@@ -138,87 +180,12 @@ async function restoreThroughScript({ tools, target, source, signal, owners }: R
   if (written.status === 'rejected') throw written.reason
 }
 
-const applicationName = 'securyflex-backup restore'
-
-function archiveOptions(owners: boolean): string[] {
-  const options = ['--format=custom', '--exit-on-error', '--no-password']
+function archiveOptions({ owners, format }: Restore): string[] {
+  const options = [`--format=${format}`, '--exit-on-error', '--no-password']
   return owners ? options : [...options, '--no-owner', '--no-privileges']
 }
 
-interface Started {
-  readonly tool: Tool
-  readonly stop: AbortController
-}
-
-function start(
-  path: string,
-  args: readonly string[],
-  target: Connection,
-  signal: AbortSignal | undefined,
-): Started {
-  const stop = new AbortController()
-  const tool = startTool(path, args, {
-    env: { PGAPPNAME: applicationName, ...libpqEnvironment(target) },
-    signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
-    stdin: true,
-    failureCode: 'RESTORE_FAILED',
-    explain: explainRestore(basename(path)),
-  })
-  return { tool, stop }
-}
-
-/** Whose error it is: the source's before the tool's, the tool's before that of the pipe between them. */
-async function feed(
-  { done, stdin }: Tool,
-  source: AsyncIterable<Uint8Array>,
-  stop: AbortController,
-): Promise<void> {
-  const broken: { by?: { error: unknown } } = {}
-  async function* watched(): AsyncGenerator<Uint8Array> {
-    try {
-      yield* source
-    } catch (error) {
-      broken.by = { error }
-      stop.abort(error)
-      throw error
-    }
-  }
-  const fed = pipeline(watched(), stdin as Writable, { signal: stop.signal })
-  // Its error is looked at below, after the tool's.
-  fed.catch(() => undefined)
-  try {
-    await done
-  } catch (error) {
-    stop.abort(error)
-    throw broken.by === undefined ? error : broken.by.error
-  }
-  await fed.catch((cause: unknown) => {
-    throw new BackupError('RESTORE_FAILED', 'The restore ended before the whole archive was read.', { cause })
-  })
-}
-
-const unknownSetting = '\nSET transaction_timeout = 0;\n'
-/** The settings stand in the first lines of a script. */
-const headerLength = 8 * 1024
-
-async function* withoutTransactionTimeout(script: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let header: Buffer | undefined = Buffer.alloc(0)
-  for await (const chunk of script) {
-    if (header === undefined) {
-      yield chunk
-      continue
-    }
-    header = Buffer.concat([header, chunk])
-    if (header.length < headerLength) continue
-    yield mended(header)
-    header = undefined
-  }
-  if (header !== undefined) yield mended(header)
-}
-
-function mended(header: Buffer): Buffer {
-  const at = header.indexOf(unknownSetting)
-  return at < 0 || at > headerLength
-    ? header
-    : Buffer.concat([header.subarray(0, at + 1), header.subarray(at + unknownSetting.length)])
+/** A path that begins with a dash is no option. */
+function pathOf(source: ArchiveInput): string[] {
+  return 'path' in source ? ['--', source.path] : []
 }

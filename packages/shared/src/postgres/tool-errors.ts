@@ -102,6 +102,12 @@ const dumpRules: readonly Rule[] = [
 
 const restoreRules: readonly Rule[] = [
   {
+    pattern: /backslash commands are restricted|\\unrestrict: /,
+    code: 'RESTORE_FAILED',
+    message: 'met a backslash command, which could start programs on this machine, and stopped',
+    hint: 'Look at that line of the script; if you trust the file, add --allow-commands.',
+  },
+  {
     pattern: /unsupported version (\S+) in file header/,
     code: 'TOOL_TOO_OLD',
     message: 'is older than the pg_dump that made the archive (format $1)',

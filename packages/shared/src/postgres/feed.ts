@@ -1,0 +1,70 @@
+import { basename } from 'node:path'
+import type { Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { Connection } from '@securyflex/shared/config'
+import { BackupError } from '@securyflex/shared/errors'
+import { libpqEnvironment } from './environment.ts'
+import { explainRestore } from './tool-errors.ts'
+import { startTool, type Tool } from './tool.ts'
+
+/** What the server shows of the tools that restore. */
+export const applicationName = 'securyflex-backup restore'
+
+/** A tool that changes a database, and how to stop it. */
+export interface Started {
+  readonly tool: Tool
+  readonly stop: AbortController
+}
+
+/** Starts pg_restore or psql on the database of `target`; it reads its standard input unless `stdin` is false. */
+export function startRestoring(
+  path: string,
+  args: readonly string[],
+  target: Connection,
+  signal: AbortSignal | undefined,
+  stdin = true,
+): Started {
+  const stop = new AbortController()
+  const tool = startTool(path, args, {
+    env: { PGAPPNAME: applicationName, ...libpqEnvironment(target) },
+    signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
+    stdin,
+    failureCode: 'RESTORE_FAILED',
+    explain: explainRestore(basename(path)),
+  })
+  return { tool, stop }
+}
+
+/**
+ * Hands `source` to a tool and waits for its end. When `source` fails the tool is killed before it could take
+ * that for the end of its input.
+ *
+ * Whose error is thrown: the source's before the tool's, the tool's before that of the pipe between them.
+ */
+export async function feed(
+  { tool: { done, stdin }, stop }: Started,
+  source: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  const broken: { by?: { error: unknown } } = {}
+  async function* watched(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* source
+    } catch (error) {
+      broken.by = { error }
+      stop.abort(error)
+      throw error
+    }
+  }
+  const fed = pipeline(watched(), stdin as Writable, { signal: stop.signal })
+  // Its error is looked at below, after the tool's.
+  fed.catch(() => undefined)
+  try {
+    await done
+  } catch (error) {
+    stop.abort(error)
+    throw broken.by === undefined ? error : broken.by.error
+  }
+  await fed.catch((cause: unknown) => {
+    throw new BackupError('RESTORE_FAILED', 'The restore ended before the whole archive was read.', { cause })
+  })
+}
