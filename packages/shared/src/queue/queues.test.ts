@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
-import { Job, Worker } from 'bullmq'
+import type { Job } from 'bullmq'
+import { Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { startRedis, type TestRedis } from '../../../../test/helpers/redis.ts'
 import {
@@ -130,6 +131,11 @@ describe('a request for a run', () => {
 
 describe('a retried run', () => {
   it('takes its source’s place again if nobody has it', async () => {
+    await requestRun(queues, first, request())
+    const worker = serve('run', () => Promise.reject(new Error('no')))
+    await once(worker, 'failed')
+    await worker.close()
+    await (await queues.get('run').getJob(first))?.retry('failed')
     expect(await reclaimSource(queues, 'shop', first)).toBe(first)
     expect(await reclaimSource(queues, 'shop', first)).toBe(first)
     expect(await requestRun(queues, second, request())).toEqual({ run: first, accepted: false })
