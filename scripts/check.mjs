@@ -9,7 +9,14 @@ const steps = [
   ['Lint', ['node_modules/eslint/bin/eslint.js', '.', '--max-warnings', '0']],
   [
     'Import direction',
-    ['node_modules/dependency-cruiser/bin/dependency-cruiser.mjs', 'apps', 'packages', 'test', 'scripts'],
+    [
+      'node_modules/dependency-cruiser/bin/dependency-cruiser.mjs',
+      'apps',
+      'packages',
+      'test',
+      'scripts',
+      'bench',
+    ],
   ],
   ['Dead code', ['node_modules/knip/bin/knip.js']],
   ['Tests', ['scripts/test.mjs']],

@@ -50,6 +50,7 @@ export const targets = {
   'enqueue-job': product(['enqueue-job']),
   test: tool('test.mjs'),
   check: tool('check.mjs'),
+  bench: { needs: () => everything, command: (args) => ['bench/main.ts', ...args] },
   lint: module('eslint/bin/eslint.js', '.'),
   format: module('prettier/bin/prettier.cjs', '--write', '.'),
   typecheck: module('typescript/bin/tsc', '-p', '.'),
