@@ -80,7 +80,7 @@ export function lives(pid: number): boolean {
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  limit = 15_000,
+  limit = 30_000,
 ): Promise<void> {
   const deadline = performance.now() + limit
   while (!(await holds())) {

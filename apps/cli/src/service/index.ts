@@ -1,4 +1,4 @@
-export { runBackup, type BackupOptions } from './backup.ts'
-export { runDemo, type DemoOptions } from './demo.ts'
-export { findService, resolveRedis, type ServiceWord } from './word.ts'
+export { runBackup } from './backup.ts'
+export { runDemo } from './demo.ts'
 export { startService } from './start.ts'
+export { findService, resolveRedis } from './word.ts'

@@ -47,7 +47,7 @@ export async function jobsOf({ queues }: Stage, run: string): Promise<string> {
 }
 
 /** What a run read and stored, in one line. */
-export function figures({ bytes, destinations, seconds = 0 }: RunEnd): string {
+function figures({ bytes, destinations, seconds = 0 }: RunEnd): string {
   return `${size(bytes)} in ${duration(seconds)}, ${size(Math.round(bytes / Math.max(seconds, 0.001)))}/s in all${storedPart(destinations[0]?.stored, bytes)}`
 }
 
