@@ -88,7 +88,7 @@ async function inRedis(): Promise<string[]> {
   const { redis } = installation.queues
   const found: string[] = []
   for (const key of await redis.keys('*')) {
-    const bytes = await redis.dumpBuffer(key)
+    const bytes = ((await redis.dumpBuffer(key)) as Buffer | null) ?? Buffer.alloc(0)
     found.push(...matches(Buffer.concat([Buffer.from(key), bytes])).map((secret) => `${secret} in ${key}`))
   }
   return found
