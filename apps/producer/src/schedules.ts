@@ -5,9 +5,9 @@ import {
   type KeptSchedule,
   type Queues,
   readSchedules,
-  requestRun,
+  requestSlot,
 } from '@securyflex/shared/queue'
-import { slotRunId } from '@securyflex/shared/repository'
+import { newRunId } from '@securyflex/shared/repository'
 
 /** What makes the kept schedules those that are wanted. */
 export interface SchedulePlan {
@@ -48,7 +48,7 @@ export async function applySchedules(
   const queue = queues.get('schedule')
   const plan = planSchedules(wantedSchedules(config), await readSchedules(queues), now)
   for (const { source, slot } of plan.overdue) {
-    const { run, accepted } = await requestRun(queues, slotRunId(source, slot), {
+    const { run, accepted } = await requestSlot(queues, newRunId(source, now), {
       v: 1,
       source,
       requestedBy: 'schedule, late',

@@ -1,19 +1,20 @@
 import { asBackupError } from '@securyflex/shared/errors'
-import { parsePayload, type Requested, requestRun } from '@securyflex/shared/queue'
-import { slotRunId } from '@securyflex/shared/repository'
+import { parsePayload, type Requested, requestSlot } from '@securyflex/shared/queue'
+import { newRunId } from '@securyflex/shared/repository'
 import { type Job, UnrecoverableError } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 import { failureText } from './failure.ts'
 
 /** A schedule's slot has come: asks for its run, and does nothing else. */
-export async function schedule({ queues, logger }: WorkerContext, job: Job): Promise<Requested> {
+export async function schedule({ queues, logger, clock }: WorkerContext, job: Job): Promise<Requested> {
   const { source } = parse(job)
   const slot = slotOf(job)
-  const requested = await requestRun(queues, slotRunId(source, slot), {
+  const now = clock()
+  const requested = await requestSlot(queues, newRunId(source, now), {
     v: 1,
     source,
     requestedBy: 'schedule',
-    requestedAt: new Date().toISOString(),
+    requestedAt: now.toISOString(),
     slot: slot.toISOString(),
     options: {},
   })

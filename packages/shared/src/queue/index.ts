@@ -13,5 +13,5 @@ export {
 } from './payloads.ts'
 export { jobOptions } from './policy.ts'
 export { addChild, Queues } from './queues.ts'
-export { countOverlaps, reclaimSource, requestRun, type Requested } from './request.ts'
+export { countOverlaps, reclaimSource, requestRun, type Requested, requestSlot } from './request.ts'
 export { type KeptSchedule, readSchedules } from './schedules.ts'

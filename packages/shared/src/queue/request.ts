@@ -22,6 +22,23 @@ export async function requestRun(queues: Queues, id: string, request: Payloads['
   return { run, accepted: false }
 }
 
+/** Longer than any producer stays away with a slot still to be asked for, in seconds. */
+const keepSlots = 30 * 24 * 60 * 60
+
+/**
+ * Asks for the run of a schedule's slot. Whoever asks first gives the run its id; asking again, from anywhere,
+ * is the same request, also when that run has ended.
+ */
+export async function requestSlot(
+  queues: Queues,
+  proposedId: string,
+  request: Payloads['run'] & { readonly slot: string },
+): Promise<Requested> {
+  const key = `${prefix}:slot:${request.source}:${request.slot}`
+  await queues.redis.set(key, proposedId, 'EX', keepSlots, 'NX')
+  return requestRun(queues, (await queues.redis.get(key)) ?? proposedId, request)
+}
+
 async function recordOverlap(
   queues: Queues,
   run: string,

@@ -20,6 +20,6 @@ export {
   refuseForeign,
   type Writing,
 } from './repository.ts'
-export { newRunId, parseRunId, slotRunId, timeOfRun } from './run-id.ts'
+export { newRunId, parseRunId, timeOfRun } from './run-id.ts'
 export { type DumpedStream, sealBackup, type Sealing } from './sealing.ts'
 export { longestRun, storeSegment, type StoredSegment } from './segment-store.ts'
