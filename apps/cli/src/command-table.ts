@@ -1,37 +1,26 @@
 import type { Command } from 'commander'
-import { addBackup } from './commands/backup.ts'
-import { addStart } from './commands/start.ts'
-import { addDemo } from './commands/demo.ts'
-import { addHealth } from './commands/health.ts'
-import { addCancel } from './commands/cancel.ts'
-import { addDashboard } from './commands/dashboard.ts'
-import { addEnqueueJob } from './commands/enqueue-job.ts'
-import { addKey } from './commands/key.ts'
-import { addList } from './commands/list.ts'
-import { addProducer } from './commands/producer.ts'
-import { addPrune } from './commands/prune.ts'
-import { addRestore } from './commands/restore.ts'
-import { addSchedule } from './commands/schedule.ts'
-import { addStatus } from './commands/status.ts'
-import { addVerify } from './commands/verify.ts'
-import { addWorker } from './commands/worker.ts'
 
-/** Every command, in the order of the help: what people do each day first, the single processes last. */
-export const commandTable: readonly ((program: Command) => void)[] = [
-  addBackup,
-  addStart,
-  addStatus,
-  addHealth,
-  addList,
-  addRestore,
-  addVerify,
-  addPrune,
-  addEnqueueJob,
-  addCancel,
-  addSchedule,
-  addKey,
-  addProducer,
-  addWorker,
-  addDashboard,
-  addDemo,
-]
+type Add = (program: Command) => void
+
+/**
+ * Every command, in the order of the help: what people do each day first, the single processes last. A command
+ * is loaded when it is needed: most need little of what is here, and loading all takes the longest of their time.
+ */
+export const commandTable: Readonly<Record<string, () => Promise<Add>>> = {
+  backup: async () => (await import('./commands/backup.ts')).addBackup,
+  start: async () => (await import('./commands/start.ts')).addStart,
+  status: async () => (await import('./commands/status.ts')).addStatus,
+  health: async () => (await import('./commands/health.ts')).addHealth,
+  list: async () => (await import('./commands/list.ts')).addList,
+  restore: async () => (await import('./commands/restore.ts')).addRestore,
+  verify: async () => (await import('./commands/verify.ts')).addVerify,
+  prune: async () => (await import('./commands/prune.ts')).addPrune,
+  'enqueue-job': async () => (await import('./commands/enqueue-job.ts')).addEnqueueJob,
+  cancel: async () => (await import('./commands/cancel.ts')).addCancel,
+  schedule: async () => (await import('./commands/schedule.ts')).addSchedule,
+  key: async () => (await import('./commands/key.ts')).addKey,
+  producer: async () => (await import('./commands/producer.ts')).addProducer,
+  worker: async () => (await import('./commands/worker.ts')).addWorker,
+  dashboard: async () => (await import('./commands/dashboard.ts')).addDashboard,
+  demo: async () => (await import('./commands/demo.ts')).addDemo,
+}

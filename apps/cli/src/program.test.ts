@@ -11,7 +11,7 @@ function commandsOf(command: Command, path = ''): [path: string, command: Comman
   })
 }
 
-const commands = commandsOf(buildProgram())
+const commands = commandsOf(await buildProgram())
 
 function helpOf(command: Command): string {
   let help = ''

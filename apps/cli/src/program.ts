@@ -4,8 +4,8 @@ import { commandTable } from './command-table.ts'
 import { typed } from './output/examples.ts'
 import { reportError } from './output/report-error.ts'
 
-/** The command line with every command; nothing is run yet. */
-export function buildProgram(): Command {
+/** The command line with every command, or with `only` one that it has; nothing is run yet. */
+export async function buildProgram(only?: string): Promise<Command> {
   const program = new Command(typed())
     .description('PostgreSQL backups through queues, restored and compared.')
     .helpCommand(false)
@@ -13,7 +13,11 @@ export function buildProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .addHelpText('after', '\nEvery command explains itself with --help. Exit statuses: docs/exit-statuses.md')
     .exitOverride()
-  for (const add of commandTable) add(program)
+  const one = only !== undefined && Object.hasOwn(commandTable, only) ? commandTable[only] : undefined
+  const adding = await Promise.all(
+    (one === undefined ? Object.values(commandTable) : [one]).map((load) => load()),
+  )
+  for (const add of adding) add(program)
   return program
 }
 
@@ -24,7 +28,7 @@ export function buildProgram(): Command {
 export async function runProgram(args: readonly string[]): Promise<number> {
   endureClosedOutput()
   try {
-    const program = buildProgram()
+    const program = await buildProgram(args[0])
     if (args.length === 0) program.outputHelp()
     else await program.parseAsync([...args], { from: 'user' })
     return Number(process.exitCode ?? 0)

@@ -8,6 +8,12 @@ const mask = '[secret]'
 const shortestSearched = 4
 
 /**
+ * Shorter ones are hidden as whole words only: with the password `test`, `latest` would read `la[secret]` in
+ * every line that the reader is to type.
+ */
+const shortestInsideWords = 8
+
+/**
  * A value that must not be shown: it prints, serialises and inspects as `[secret]`.
  * Creating one also teaches {@link redact} to remove the value, as it is and percent-encoded,
  * from any text of this process.
@@ -55,7 +61,13 @@ const passwordInConninfo = /\b(password|sslpassword)\s*=\s*('(?:[^'\\]|\\.)*'|[^
 export function redact(text: string): string {
   let clean = text
   for (const value of known) {
-    if (clean.includes(value)) clean = clean.replaceAll(value, mask)
+    if (clean.includes(value)) clean = clean.replaceAll(searched(value), mask)
   }
   return clean.replace(credentialsInUrl, `$1:${mask}@`).replace(passwordInConninfo, `$1=${mask}`)
+}
+
+function searched(value: string): string | RegExp {
+  if (value.length >= shortestInsideWords) return value
+  const literally = value.replaceAll(/[.*+?^${}()|[\]\\/-]/g, '\\$&')
+  return new RegExp(`(?<![A-Za-z0-9])${literally}(?![A-Za-z0-9])`, 'g')
 }

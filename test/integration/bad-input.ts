@@ -1,0 +1,264 @@
+/** Where a case of {@link badInput} happens: a repository with one backup of `shop`, and what leads there. */
+export interface Place {
+  /** BACKUP_DIR; `repository` in it holds the backup. */
+  readonly directory: string
+  /** Of the source, with a password. */
+  readonly databaseUrl: string
+  readonly key: string
+  readonly run: string
+  /** A port of loopback at which nothing listens. */
+  readonly closedPort: number
+  /** One that another program has. */
+  readonly takenPort: number
+  /** A role that may log in and nothing else. */
+  readonly poorUrl: string
+  /** Directories of client tools: one without any, one with those of PostgreSQL 9.6. */
+  readonly emptyDirectory: string
+  readonly oldTools: string
+}
+
+/** Something that people do wrong, and what they are told. docs/when-things-go-wrong.md has a row for each. */
+export interface BadInput {
+  /** As the page's row begins. */
+  readonly what: string
+  readonly args: (place: Place) => readonly string[]
+  /** Changes to an environment that is right. */
+  readonly env?: (place: Place) => Readonly<Record<string, string>>
+  /** The whole first line on standard error. */
+  readonly says: RegExp
+  /** The second. */
+  readonly remedy: RegExp
+  readonly status: number
+}
+
+const restoring = () => ['restore', 'latest', '--to', 'restored', '--yes']
+const withDatabase = (change: (url: URL) => void) => (place: Place) => {
+  const url = new URL(place.databaseUrl)
+  change(url)
+  return { DATABASE_URL: url.href }
+}
+
+export const badInput: readonly BadInput[] = [
+  {
+    what: 'a schedule that cannot be: `BACKUP_CRON="61 * * * *"`',
+    args: () => ['status'],
+    env: () => ({ BACKUP_CRON: '61 * * * *' }),
+    says: /^BACKUP_CRON: the minute “61” of “61 \* \* \* \*” is not possible \(0 to 59\)\.$/,
+    remedy: /^Write for example BACKUP_CRON="0 2 \* \* \*"\.$/,
+    status: 2,
+  },
+  {
+    what: 'a time zone with a slip: `BACKUP_TIMEZONE=Europe/Amsterdm`',
+    args: () => ['status'],
+    env: () => ({ BACKUP_TIMEZONE: 'Europe/Amsterdm' }),
+    says: /^BACKUP_TIMEZONE: “Europe\/Amsterdm” is not a known time zone; the nearest is Europe\/Amsterdam\.$/,
+    remedy: /^Write for example BACKUP_TIMEZONE=Europe\/Amsterdam\.$/,
+    status: 2,
+  },
+  {
+    what: 'a variable that does not exist: `BACKUP_ENCRYPTON=true`',
+    args: () => ['list'],
+    env: () => ({ BACKUP_ENCRYPTON: 'true' }),
+    says: /^BACKUP_ENCRYPTON: there is no such variable\.$/,
+    remedy: /^The nearest known is BACKUP_ENCRYPTION; correct the name or unset it\.$/,
+    status: 2,
+  },
+  {
+    what: 'a command with a slip: `restor`',
+    args: () => ['restor', 'latest'],
+    says: /^Unknown command 'restor'\.$/,
+    remedy: /^Did you mean restore\? All that is possible: npx --no securyflex-backup --help$/,
+    status: 2,
+  },
+  {
+    what: 'an option with a slip: `verify latest --ful`',
+    args: () => ['verify', 'latest', '--ful'],
+    says: /^Unknown option '--ful'\.$/,
+    remedy: /^Did you mean --full\? All that is possible: npx --no securyflex-backup verify --help$/,
+    status: 2,
+  },
+  {
+    what: 'a wrong password in `DATABASE_URL`',
+    args: restoring,
+    env: withDatabase((url) => (url.password = 'wrong')),
+    says: /^The server [\d.]+:\d+ refused the password of user "\w+"\.$/,
+    remedy: /^Correct the user or the password in DATABASE_URL; a password in a URL is percent-encoded\.$/,
+    status: 4,
+  },
+  {
+    what: 'an unknown host in `DATABASE_URL`',
+    args: restoring,
+    env: withDatabase((url) => (url.hostname = 'nosuch.invalid')),
+    says: /^The host "nosuch\.invalid" (?:is unknown|could not be looked up)\.$/,
+    remedy:
+      /^(?:Correct the host in DATABASE_URL|Check the name server of this machine, and the host in DATABASE_URL)\.$/,
+    status: 4,
+  },
+  {
+    what: 'a server that does not run',
+    args: restoring,
+    env: (place) => withDatabase((url) => (url.port = String(place.closedPort)))(place),
+    says: /^Nothing answers at [\d.]+:\d+: the connection was refused\.$/,
+    remedy: /^Start PostgreSQL there, or correct host and port in DATABASE_URL\.$/,
+    status: 4,
+  },
+  {
+    what: 'a role that may not create a database',
+    args: restoring,
+    env: ({ poorUrl }) => ({ DATABASE_URL: poorUrl }),
+    says: /^The role "\w+" may not create a database\.$/,
+    remedy: /^Type as a superuser: ALTER ROLE "\w+" CREATEDB;$/,
+    status: 4,
+  },
+  {
+    what: 'a database of that name is there already',
+    args: () => ['restore', 'latest', '--to', 'postgres', '--yes'],
+    says: /^The database "\w+" exists already\.$/,
+    remedy: /^Choose another name with --to; nothing was changed\.$/,
+    status: 4,
+  },
+  {
+    what: 'no client tools of PostgreSQL',
+    args: restoring,
+    env: ({ emptyDirectory }) => ({ BACKUP_PG_BIN_DIR: emptyDirectory }),
+    says: /^PostgreSQL's client tools \(pg_dump, pg_dumpall, pg_restore, psql\) were not found in \S+\.$/,
+    remedy: /^Install it: \S.* and correct BACKUP_PG_BIN_DIR\.$/,
+    status: 4,
+  },
+  {
+    what: 'client tools that are too old',
+    args: restoring,
+    env: ({ oldTools }) => ({ BACKUP_PG_BIN_DIR: oldTools }),
+    says: /^PostgreSQL \d+ needs client tools of version \d+ or newer, and the newest in \S+ is 9\.6\.24\.$/,
+    remedy: /^Install it: \S.* and correct BACKUP_PG_BIN_DIR\.$/,
+    status: 4,
+  },
+  {
+    what: '`restore` without a name for the new database',
+    args: () => ['restore', 'latest'],
+    says: /^Nothing is restored over an existing database: the name of a new one is missing\.$/,
+    remedy: /^Type for example: npm run backup:restore -- latest --to \w+_restored$/,
+    status: 2,
+  },
+  {
+    what: '`restore` without `--yes` where nobody can be asked',
+    args: () => ['restore', 'latest', '--to', 'restored'],
+    says: /^Restore shop\.\S+ \(.*\) into a new database "\w+" on \S+\? Nobody can be asked here, so nothing was done\.$/,
+    remedy: /^If that is meant, type: npm run backup:restore -- latest --to \w+ --yes$/,
+    status: 2,
+  },
+  {
+    what: 'a file that does not exist',
+    args: () => ['restore', './missing.json', '--to', 'restored', '--yes'],
+    says: /^There is neither a backup nor a file “\.\/\S+”\.$/,
+    remedy:
+      /^Write “latest”, the id of a run or the path of a manifest; see the backups with: npx --no securyflex-backup list$/,
+    status: 3,
+  },
+  {
+    what: 'a directory instead of a file',
+    args: ({ directory }) => ['restore', directory, '--to', 'restored', '--yes'],
+    says: /^\S+ is a directory\.$/,
+    remedy:
+      /^Name a manifest in it \(<source>\/backups\/<run>\.json\), or set BACKUP_DIR to the directory that holds “repository” and write latest\.$/,
+    status: 3,
+  },
+  {
+    what: 'an empty file',
+    args: () => ['restore', './empty.json', '--to', 'restored', '--yes'],
+    says: /^\.\/\S+ is empty\.$/,
+    remedy:
+      /^A manifest is <repository>\/<source>\/backups\/<run>\.json; see the backups with: npx --no securyflex-backup list$/,
+    status: 3,
+  },
+  {
+    what: 'a dump that pg_dump made',
+    args: () => ['restore', './shop.sql', '--to', 'restored', '--yes'],
+    says: /^\.\/\S+ is not the manifest of a backup\.$/,
+    remedy: /^It is SQL of pg_dump: restore it with psql\.$/,
+    status: 3,
+  },
+  {
+    what: 'a backup that does not exist',
+    args: () => ['verify', 'shop.20200101T000000Z.0000'],
+    says: /^There is no backup “shop\.\S+” in \S+\.$/,
+    remedy: /^See what there is with: npx --no securyflex-backup list$/,
+    status: 3,
+  },
+  {
+    what: 'a source that does not exist: `enqueue-job nosuch`',
+    args: () => ['enqueue-job', 'nosuch'],
+    says: /^There is no source “nosuch”\.$/,
+    remedy: /^Write one of: \S+\.$/,
+    status: 3,
+  },
+  {
+    what: 'a wrong key',
+    args: restoring,
+    env: ({ key }) => ({ BACKUP_ENCRYPTION_KEY: `0123456789abcdef${key.slice(16)}` }),
+    says: /^None of the configured keys opens the key record [0-9a-f]{32}\.$/,
+    remedy:
+      /^Set BACKUP_ENCRYPTION_KEY, or add the old key to BACKUP_ENCRYPTION_KEY_PREVIOUS, then try: npx --no securyflex-backup key check$/,
+    status: 7,
+  },
+  {
+    what: 'no key for an encrypted backup',
+    args: restoring,
+    env: () => ({ BACKUP_ENCRYPTION: 'false', BACKUP_ENCRYPTION_KEY: '' }),
+    says: /^The key record [0-9a-f]{32} needs a key, and none is configured\.$/,
+    remedy:
+      /^Set BACKUP_ENCRYPTION_KEY \(or BACKUP_ENCRYPTION_KEY_FILE\); a new key is made with: npx --no securyflex-backup key generate$/,
+    status: 7,
+  },
+  {
+    what: 'a weak key: `BACKUP_ENCRYPTION_KEY=secret`',
+    args: () => ['key', 'check'],
+    env: () => ({ BACKUP_ENCRYPTION_KEY: 'secret' }),
+    says: /^BACKUP_ENCRYPTION_KEY: the key is too weak: it has 6 characters, and a passphrase needs at least 16\.$/,
+    remedy: /^Make one with: npx --no securyflex-backup key generate$/,
+    status: 7,
+  },
+  {
+    what: 'Redis is down',
+    args: () => ['enqueue-job', 'shop'],
+    env: ({ closedPort }) => ({ REDIS_URL: `redis://127.0.0.1:${String(closedPort)}` }),
+    says: /^Redis at redis:\/\/127\.0\.0\.1:\d+ does not answer: connect ECONNREFUSED 127\.0\.0\.1:\d+\.$/,
+    remedy:
+      /^Start it, or the whole service with: npm start\. Without REDIS_URL, npm run backup brings its own\.$/,
+    status: 5,
+  },
+  {
+    what: 'the service does not run',
+    args: () => ['enqueue-job', 'shop'],
+    says: /^No service runs on \S+, and REDIS_URL is not set\.$/,
+    remedy: /^Start it in another terminal with: npm start$/,
+    status: 5,
+  },
+  {
+    what: '`BACKUP_DIR` is a file',
+    args: () => ['list'],
+    env: ({ oldTools }) => ({ BACKUP_DIR: `${oldTools}/pg_dump` }),
+    says: /^\S+ is not a directory\.$/,
+    remedy: /^Set BACKUP_DIR to a directory; it is created if it does not exist\.$/,
+    status: 6,
+  },
+  {
+    what: '`BACKUP_DIR` cannot be written',
+    args: () => ['backup'],
+    env: () => ({ BACKUP_DIR: '/sys/backups' }),
+    says: /^\/\S+ cannot be written \(\w+\)\.$/,
+    remedy: /^Set BACKUP_DIR to a directory that this user may write to\.$/,
+    status: 6,
+  },
+  {
+    what: 'a port that another program has',
+    args: () => ['dashboard'],
+    env: ({ takenPort, closedPort }) => ({
+      REDIS_URL: `redis://127.0.0.1:${String(closedPort)}`,
+      DASHBOARD_PORT: String(takenPort),
+    }),
+    says: /^Port \d+ of 127\.0\.0\.1 is taken by another program\.$/,
+    remedy: /^Take another one: DASHBOARD_PORT=\d+ npm start$/,
+    status: 2,
+  },
+]
