@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { BackupError, Secret } from '@securyflex/shared/errors'
-import { createDatabase, dropDatabase } from './database.ts'
+import { createDatabase, dropAfter, dropDatabase } from './database.ts'
 import { dumpArchive } from './dump.ts'
 import { compareFingerprints } from './fingerprint/compare.ts'
 import { takeFingerprint } from './fingerprint/take.ts'
@@ -253,5 +253,30 @@ describe('dropDatabase', () => {
     await ended
     expect(await exists(database)).toBe(false)
     await dropDatabase(shared.connection(), database)
+  })
+
+  it('drops one with subscriptions, and leaves the slots of the publisher alone', async () => {
+    const database = await shared.database()
+    // No publisher is there: had the slot been asked for, this would fail.
+    await shared.run(
+      `CREATE SUBSCRIPTION "far ""away""" CONNECTION 'host=127.0.0.1 port=1 dbname=x' PUBLICATION one
+         WITH (connect = false, slot_name = 'of_the_source')`,
+      database,
+    )
+    await dropDatabase(shared.connection(), database)
+    expect(await exists(database)).toBe(false)
+  })
+
+  it('tells of both errors when what failed cannot be taken back', async () => {
+    const database = await shared.database()
+    await shared.run(`ALTER DATABASE ${database} IS_TEMPLATE true`)
+    const failure = new BackupError('COMPARISON_FAILED', 'It is not the same.')
+    expect(await rejection(dropAfter(failure, shared.connection(), database))).toMatchObject({
+      code: 'RESTORE_FAILED',
+      message: expect.stringMatching(/It is not the same.*cannot drop a template/),
+    })
+    await shared.run(`ALTER DATABASE ${database} IS_TEMPLATE false`)
+    expect(await rejection(dropAfter(failure, shared.connection(), database))).toBe(failure)
+    expect(await exists(database)).toBe(false)
   })
 })

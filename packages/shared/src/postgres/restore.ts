@@ -1,7 +1,7 @@
 import type { Connection } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { openConnection } from './connect.ts'
-import { createDatabase, dropDatabase, type NewDatabase } from './database.ts'
+import { createDatabase, dropAfter, type NewDatabase } from './database.ts'
 import { conninfoDatabase } from './dump.ts'
 import { applicationName, feed, startRestoring } from './feed.ts'
 import { versionNumber } from './server-facts.ts'
@@ -39,17 +39,7 @@ export async function intoNewDatabase(
   try {
     await fill()
   } catch (error) {
-    await dropDatabase(connection, name).catch((failure: unknown) => {
-      throw new BackupError(
-        'RESTORE_FAILED',
-        `The restore failed, and its half-filled database "${name}" could not be dropped.`,
-        {
-          hint: `Drop it by hand: DROP DATABASE "${name}";`,
-          cause: new AggregateError([error, failure]),
-        },
-      )
-    })
-    throw error
+    return await dropAfter(error, connection, name)
   }
 }
 

@@ -29,9 +29,15 @@ export function compareFingerprints(expected: Fingerprint, found: Fingerprint): 
 
   let rows = 0
   let checksums = 0
-  const tables = pair('Table', expected.tables, found.tables, differences, (left, right) => {
+  let parts = 0
+  const [left, right] = [
+    joinHashed(expected.tables, expected.tables),
+    joinHashed(found.tables, expected.tables),
+  ]
+  const tables = pair('Table', left, right, differences, (left, right) => {
     rows += right.rows ?? 0
-    if (withChecksums && left.checksum !== undefined && right.checksum !== undefined) checksums++
+    parts += right.parts - 1
+    if (withChecksums && left.checksum !== undefined && right.checksum !== undefined) checksums += right.parts
     compareTable(left, right, withChecksums, differences, notes)
   })
   const sequences = pair('Sequence', expected.sequences, found.sequences, differences, (left, right) => {
@@ -55,7 +61,7 @@ export function compareFingerprints(expected: Fingerprint, found: Fingerprint): 
 
   return {
     compared: {
-      tables,
+      tables: tables + parts,
       rows,
       checksums,
       sequences,
@@ -84,6 +90,44 @@ interface Named {
 
 function nameOf({ schema, name }: Named): string {
   return `${schema}.${name}`
+}
+
+/** A table, or the parts of a hash-partitioned one as if they were one. */
+interface Joined extends TableFingerprint {
+  readonly parts: number
+}
+
+/**
+ * Joins the parts between which `recorded` says that rows may have moved: their rows and sums are added up.
+ * A fingerprint that says nothing of that has its parts compared one by one.
+ */
+function joinHashed(tables: readonly TableFingerprint[], recorded: readonly TableFingerprint[]): Joined[] {
+  const moving = new Set(
+    recorded.flatMap(({ hashed }) => (hashed === undefined ? [] : [JSON.stringify(hashed)])),
+  )
+  const joined = new Map<string, Joined>()
+  for (const table of tables) {
+    const [schema, name] =
+      table.hashed !== undefined && moving.has(JSON.stringify(table.hashed))
+        ? table.hashed
+        : [table.schema, table.name]
+    const key = JSON.stringify([schema, name])
+    const before = joined.get(key)
+    joined.set(key, before === undefined ? { ...table, schema, name, parts: 1 } : add(before, table))
+  }
+  return [...joined.values()]
+}
+
+function add(left: Joined, { rows, checksum }: TableFingerprint): Joined {
+  const { checksum: sums, ...rest } = left
+  const added = {
+    ...rest,
+    parts: left.parts + 1,
+    rows: left.rows === null || rows === null ? null : left.rows + rows,
+  }
+  if (sums === undefined || checksum === undefined) return added
+  const sum = (index: 0 | 1) => String(BigInt(sums[index]) + BigInt(checksum[index]))
+  return { ...added, checksum: [sum(0), sum(1)] }
 }
 
 /** Calls `compare` for what both sides have, and notes what only one has; the number of the former. */

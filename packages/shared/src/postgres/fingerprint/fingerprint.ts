@@ -11,6 +11,11 @@ const table = z.object({
   /** Exact. Null where the rows cannot be read: an unlogged table on a standby. */
   rows: z.number().int().nonnegative().nullable(),
   checksum: checksum.optional(),
+  /**
+   * Schema and name of the topmost hash-partitioned table that this is a part of. Which part takes a row
+   * follows from a hash, of an enum value's number for example, that is another one after a restore.
+   */
+  hashed: z.tuple([z.string(), z.string()]).optional(),
 })
 
 const sequence = z.object({

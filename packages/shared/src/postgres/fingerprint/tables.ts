@@ -13,6 +13,8 @@ interface Table {
   /** In the order of their names, because the physical order can change in a restore (inheritance). */
   readonly columns: readonly string[]
   readonly readable: boolean
+  /** The topmost hash-partitioned table above it. */
+  readonly hashed: readonly [schema: string, name: string] | null
 }
 
 /** Tables whose locks are held at the same time. */
@@ -45,6 +47,7 @@ async function listTables(client: pg.Client, version: number): Promise<readonly 
     client,
     `SELECT n.nspname AS schema, c.relname AS name,
             NOT (pg_is_in_recovery() AND c.relpersistence = 'u') AS readable,
+            CASE WHEN c.relispartition THEN (${topmostHashed}) END AS hashed,
             ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
                    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ${virtual}
                    ORDER BY a.attname COLLATE "C") AS columns
@@ -58,7 +61,24 @@ async function listTables(client: pg.Client, version: number): Promise<readonly 
   )
 }
 
-async function readTable(
+/** Of the partition `c`. */
+const topmostHashed = `
+  WITH RECURSIVE above (oid, height) AS (
+    SELECT i.inhparent, 1 FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid
+    UNION ALL
+    SELECT i.inhparent, a.height + 1 FROM above a JOIN pg_catalog.pg_class p ON p.oid = a.oid AND p.relispartition
+      JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.oid)
+  SELECT ARRAY[n.nspname, p.relname]::text[] FROM above a
+    JOIN pg_catalog.pg_partitioned_table h ON h.partrelid = a.oid AND h.partstrat = 'h'
+    JOIN pg_catalog.pg_class p ON p.oid = a.oid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace
+   ORDER BY a.height DESC LIMIT 1`
+
+async function readTable(client: pg.Client, table: Table, level: RecordedLevel): Promise<TableFingerprint> {
+  const { hashed } = table
+  return { ...(await readRows(client, table, level)), ...(hashed === null ? {} : { hashed: [...hashed] }) }
+}
+
+async function readRows(
   client: pg.Client,
   { schema, name, columns, readable }: Table,
   level: RecordedLevel,
