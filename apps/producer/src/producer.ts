@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '@securyflex/shared/config'
 import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import { KeyRing } from '@securyflex/shared/keys'
@@ -9,6 +10,9 @@ import { applySchedules } from './schedules.ts'
 
 /** How often the reconciler looks, in ms. */
 const interval = 60_000
+
+/** How long a look that is under way may take when the producer is to end, in ms. */
+const gracePeriod = 3000
 
 export interface RunningProducer extends AsyncDisposable {
   close(): Promise<void>
@@ -45,12 +49,18 @@ export async function startProducer(
     logger,
     clock,
   }
-  await redis.ping()
-  await applySchedules(config, queues, logger, clock())
+  try {
+    await redis.ping()
+    await applySchedules(config, queues, logger, clock())
+  } catch (error) {
+    redis.disconnect()
+    throw error
+  }
   const stopWatching = watch(context)
   const close = async () => {
-    await stopWatching()
-    await queues.close()
+    // What waits for a Redis that does not answer would wait for ever.
+    const patience = redis.status === 'ready' ? delay(gracePeriod, undefined, { ref: false }) : undefined
+    await Promise.race([stopWatching().then(() => queues.close()), patience])
     redis.disconnect()
   }
   return { close, [Symbol.asyncDispose]: close }

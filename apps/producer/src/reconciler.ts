@@ -1,5 +1,12 @@
 import type { Config } from '@securyflex/shared/config'
-import { findReports, type RunReport, writeReport } from '@securyflex/shared/history'
+import { asBackupError } from '@securyflex/shared/errors'
+import {
+  findReports,
+  readReport,
+  type RunReport,
+  runReportSchema,
+  writeReport,
+} from '@securyflex/shared/history'
 import type { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
 import { composeMessage } from '@securyflex/shared/notify'
@@ -32,7 +39,7 @@ async function releaseParkedRuns({ queues, logger }: ReconcilerContext): Promise
     const children = await Promise.all(unprocessed.map((key) => findChild(queues, key, run)))
     if (children.length === 0 || children.some(({ ended }) => !ended)) continue
     logger.warn('The run waited for steps that had ended; it goes on.', { run: run.id })
-    for (const { job } of children) await job.removeChildDependency()
+    for (const { job } of children) await release(queues, job)
   }
 }
 
@@ -46,25 +53,83 @@ async function findChild(queues: Queues, key: string, run: Job): Promise<{ job: 
   return { job: gone, ended: true }
 }
 
-/** A report that says "running" while no job stands for it: the run ended without being able to say so. */
+async function release(queues: Queues, job: Job): Promise<void> {
+  // BullMQ lets go only of a job that is there: one that is gone gets a record, which goes with the dependency.
+  if (job.name === 'gone' && job.parentKey !== undefined) {
+    await queues.redis.hset(`${prefix}:${job.queueName}:${job.id ?? ''}`, 'parentKey', job.parentKey)
+  }
+  await job.removeChildDependency()
+}
+
+/** What each store says of one run. */
+type Said = { readonly storage: Storage; readonly report: RunReport }[]
+
+/** Reports that say "running" of runs that ended without being able to say so everywhere. */
 async function closeLostRuns(context: ReconcilerContext, source: string): Promise<void> {
-  const { storages, keys, queues } = context
-  const seen = new Set<string>()
+  for (const [run, said] of await recentSaid(context, source)) {
+    if (!said.some(isRunning)) continue
+    const job = (await context.queues.get('run').getJob(run)) as Job | undefined
+    const ended = job === undefined || (await job.isFailed()) || (await job.isCompleted())
+    if (!ended) continue
+    // Read again: a run writes its report first and ends then.
+    const now = await sayAgain(context, source, run, said)
+    const known = now.find((one) => !isRunning(one))?.report ?? resultOf(job, now)
+    const begun = now.find(isRunning)
+    if (begun === undefined) continue
+    if (known === undefined) await closeRun(context, begun.report, job?.failedReason ?? lostByRedis)
+    else
+      await keep(
+        context,
+        known,
+        now.filter(isRunning).map(({ storage }) => storage),
+      )
+  }
+}
+
+const isRunning = ({ report }: Said[number]) => report.outcome === 'running'
+
+/** The latest reports at every store that answers, by run. */
+async function recentSaid(context: ReconcilerContext, source: string): Promise<Map<string, Said>> {
+  const { storages, keys, logger } = context
+  const said = new Map<string, Said>()
   for (const storage of storages) {
-    for await (const { report } of findReports(storage, source, keys, recentReports)) {
-      if (report?.outcome !== 'running' || seen.has(report.run)) continue
-      seen.add(report.run)
-      const job = await queues.get('run').getJob(report.run)
-      const why = job === undefined ? lostByRedis : (await job.isFailed()) ? job.failedReason : undefined
-      if (why !== undefined) await closeRun(context, report, why)
+    try {
+      for await (const { run, report } of findReports(storage, source, keys, recentReports)) {
+        if (report !== undefined) said.set(run, [...(said.get(run) ?? []), { storage, report }])
+      }
+    } catch (error) {
+      logger.warn(`The reports in ${storage.name} cannot be looked at: ${asBackupError(error).message}`, {
+        error,
+      })
     }
   }
+  return said
+}
+
+async function sayAgain({ keys }: ReconcilerContext, source: string, run: string, said: Said): Promise<Said> {
+  const again = said.map(async ({ storage }) => ({
+    storage,
+    report: await readReport(storage, source, run, keys),
+  }))
+  return (await Promise.all(again)).flatMap(({ storage, report }) =>
+    report === undefined ? [] : [{ storage, report }],
+  )
+}
+
+/** The report of a run that ended well and could write it nowhere, from what its job returned. */
+function resultOf(job: Job | undefined, [begun]: Said): RunReport | undefined {
+  if (job?.finishedOn === undefined || begun === undefined) return undefined
+  const result = runReportSchema
+    .pick({ outcome: true, bytes: true, destinations: true })
+    .safeParse(job.returnvalue)
+  if (!result.success) return undefined
+  return { ...begun.report, ...result.data, finishedAt: new Date(job.finishedOn).toISOString() }
 }
 
 const lostByRedis = 'Redis lost the jobs of this run (restarted without its data, or flushed).'
 
 async function closeRun(context: ReconcilerContext, begun: RunReport, reason: string): Promise<void> {
-  const { config, queues, storages, keys, logger, clock } = context
+  const { config, queues, storages, logger, clock } = context
   const ended: RunReport = {
     ...begun,
     outcome: 'failed',
@@ -78,8 +143,16 @@ async function closeRun(context: ReconcilerContext, begun: RunReport, reason: st
     const id = jobIds.notify(begun.run, begun.generation, `lost-${channel}`)
     await queues.add('notify', id, { v: 1, run: begun.run, source: begun.source, channel, message })
   }
-  for (const { storage, why } of await writeReport(storages, ended, keys)) {
-    logger.warn(`The report of ${begun.run} was not written to ${storage.name}: ${why}`)
-  }
+  await keep(context, ended, storages)
   logger.error(`${begun.run} failed: ${reason}`, { run: begun.run })
+}
+
+async function keep(
+  { keys, logger }: ReconcilerContext,
+  report: RunReport,
+  storages: readonly Storage[],
+): Promise<void> {
+  for (const { storage, why } of await writeReport(storages, report, keys)) {
+    logger.warn(`The report of ${report.run} was not written to ${storage.name}: ${why}`, { run: report.run })
+  }
 }
