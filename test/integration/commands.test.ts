@@ -1,0 +1,194 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { cp, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { generateKey } from '@securyflex/shared/keys'
+import { makeBackup } from '../helpers/make-backup.ts'
+import { createDatabase, type TestDatabase } from '../helpers/postgres.ts'
+import { startRedis, type TestRedis } from '../helpers/redis.ts'
+import { type Ran, runCommand } from '../helpers/run-command.ts'
+import { temporaryDirectory, type TemporaryDirectory } from '../helpers/temporary-directory.ts'
+
+const day = 24 * 60 * 60 * 1000
+const key = generateKey()
+let directory: TemporaryDirectory
+let database: TestDatabase
+let redis: TestRedis
+let old: string
+let recent: string
+let settings: Record<string, string>
+
+beforeAll(async () => {
+  ;[directory, database, redis] = await Promise.all([temporaryDirectory(), createDatabase(), startRedis()])
+  await database.query(
+    'CREATE TABLE item AS SELECT n AS id, md5(n::text) AS name FROM generate_series(1, 500) n',
+  )
+  const repository = directory.join('backups', 'repository')
+  old = await makeBackup({ url: database.url, repository, key, time: new Date(Date.now() - 40 * day) })
+  recent = await makeBackup({ url: database.url, repository, key })
+  settings = {
+    DATABASE_URL: database.url,
+    BACKUP_SOURCE: 'shop',
+    BACKUP_DIR: directory.join('backups'),
+    BACKUP_ENCRYPTION: 'true',
+    BACKUP_ENCRYPTION_KEY: key,
+    BACKUP_RETENTION_MINIMUM: '1',
+  }
+})
+
+afterAll(async () => {
+  await Promise.all([database.drop(), redis.stop(), directory.remove()])
+})
+
+function run(args: readonly string[], changes: Record<string, string> = {}): Promise<Ran> {
+  return runCommand(args, { directory: directory.path, env: { ...settings, ...changes } })
+}
+
+async function json(
+  args: readonly string[],
+  changes: Record<string, string> = {},
+): Promise<Record<string, never>> {
+  const { stdout, stderr, status } = await run([...args, '--json'], changes)
+  expect({ status, stderr }).toMatchObject({ status: 0 })
+  return JSON.parse(stdout) as Record<string, never>
+}
+
+/** A copy of BACKUP_DIR, to be damaged. */
+async function copy(name: string): Promise<string> {
+  await cp(directory.join('backups'), directory.join(name), { recursive: true })
+  return directory.join(name)
+}
+
+describe('list', () => {
+  it('shows the backups, newest first', async () => {
+    const { backups } = await json(['list'])
+    expect(backups).toMatchObject([
+      { run: recent, state: 'readable', cipher: 'aes-256-gcm', destination: 'local', problem: null },
+      { run: old, state: 'readable' },
+    ])
+  })
+
+  it('shows a damaged one for what it is', async () => {
+    const path = await copy('damaged')
+    const manifest = join(path, 'repository', 'shop', 'backups', `${recent}.json`)
+    await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('"source"', '"sauce"'))
+    const { stdout } = await run(['list'], { BACKUP_DIR: path })
+    expect(stdout).toMatch(new RegExp(`^${recent}.*damaged$`, 'm'))
+    expect(stdout).toMatch(new RegExp(`^${old}.*readable$`, 'm'))
+  })
+
+  it('shows without a key that there are backups', async () => {
+    const none = { BACKUP_ENCRYPTION: 'false', BACKUP_ENCRYPTION_KEY: '' }
+    const { backups } = await json(['list'], none)
+    expect(backups).toMatchObject([{ state: 'key missing' }, { state: 'key missing' }])
+  })
+})
+
+describe('restore', () => {
+  it('restores from the path of a manifest with nothing but the key and a server', async () => {
+    const manifest = directory.join('backups', 'repository', 'shop', 'backups', `${old}.json`)
+    const to = `${database.name}_copy`
+    const { stdout, stderr, status } = await runCommand(
+      ['restore', manifest, '--to', to, '--yes', '--target-url', database.url],
+      { directory: directory.path, env: { BACKUP_ENCRYPTION_KEY: key } },
+    )
+    expect({ status, stderr }).toMatchObject({ status: 0 })
+    expect(stdout).toContain('Compared with what was backed up: 1 table, 500 rows, checksums of 1 table')
+    await database.query(`DROP DATABASE ${to}`)
+  })
+
+  it('passes over a damaged newest backup, and says so', async () => {
+    const path = await copy('passed-over')
+    await writeFile(join(path, 'repository', 'shop', 'backups', `${recent}.json`), 'nothing')
+    const to = `${database.name}_older`
+    const { stdout, stderr, status } = await run(['restore', 'latest', '--to', to, '--yes'], {
+      BACKUP_DIR: path,
+    })
+    expect(stderr).toContain(`Passed over ${recent}, which is newer:`)
+    expect(stdout).toContain(`Restored ${old} into "${to}"`)
+    expect(status).toBe(0)
+    await database.query(`DROP DATABASE ${to}`)
+  })
+
+  it('prints the roles as SQL', async () => {
+    const { stdout, status } = await run(['restore', 'latest', '--globals'])
+    expect(stdout).toContain('CREATE ROLE postgres;')
+    expect(status).toBe(0)
+  })
+})
+
+describe('verify', () => {
+  it('finds a good backup good', async () => {
+    expect(await json(['verify', 'latest', '--full'])).toMatchObject({
+      results: [{ run: recent, destination: 'local', authenticated: true, problem: null }],
+    })
+  })
+
+  it('names what is bad, with exit status 7', async () => {
+    const path = await copy('bad')
+    await rename(join(path, 'repository', 'shop', 'segments'), join(path, 'away'))
+    const { stderr, status } = await run(['verify', recent], { BACKUP_DIR: path })
+    expect(stderr).toMatch(/Segment \S+ is missing/)
+    expect(status).toBe(7)
+  })
+})
+
+describe('prune', () => {
+  it('shows its plan without touching anything, asks, and does it with --yes', async () => {
+    const path = { BACKUP_DIR: await copy('pruned') }
+    const { stdout } = await run(['prune', '--dry-run'], path)
+    expect(stdout).toMatch(new RegExp(`^${recent} +local +stays +younger than 30 days$`, 'm'))
+    expect(stdout).toMatch(new RegExp(`^${old} +local +goes +40 days old$`, 'm'))
+    const unasked = await run(['prune'], path)
+    expect(unasked.stderr).toContain('npx --no securyflex-backup prune --yes')
+    expect(unasked.status).toBe(2)
+    expect(await json(['prune', '--yes'], path)).toMatchObject({ removed: true, backups: 1 })
+    expect(await json(['list'], path)).toMatchObject({ backups: [{ run: recent }] })
+  })
+})
+
+describe('key', () => {
+  it('generates one that is accepted and that check finds to open nothing here', async () => {
+    const { stdout } = await run(['key', 'generate'])
+    expect(stdout).toMatch(/^[0-9a-f]{64}\n$/)
+    const { stderr, status } = await run(['key', 'check'], { BACKUP_ENCRYPTION_KEY: stdout.trim() })
+    expect(stderr).toMatch(/^No configured key opens the key record [0-9a-f]{32} of local/)
+    expect(status).toBe(7)
+  })
+
+  it('tells which key opens what', async () => {
+    const { stdout } = await run(['key', 'check'], {
+      BACKUP_ENCRYPTION_KEY: generateKey(),
+      BACKUP_ENCRYPTION_KEY_PREVIOUS: key,
+    })
+    expect(stdout).toMatch(/BACKUP_ENCRYPTION_KEY_PREVIOUS$/m)
+  })
+})
+
+describe('with Redis and no worker', () => {
+  it('enqueue-job prints the run, and the same one while it waits; status shows it, cancel takes it', async () => {
+    const service = { REDIS_URL: redis.url }
+    const first = await run(['enqueue-job', 'shop'], service)
+    const id = first.stdout.trim()
+    expect(first.stdout).toMatch(/^shop\.\d{8}T\d{6}Z\.[0-9a-f]{4}\n$/)
+    expect(first.stderr).toContain('No worker serves')
+    const second = await run(['schedule', 'backup'], service)
+    expect(second.stdout.trim()).toBe(id)
+    expect(second.stderr).toContain('A run of shop is under way')
+    const status = await json(['status'], service)
+    expect(status).toMatchObject({ underWay: [{ run: id, state: 'waiting' }], sources: [{ source: 'shop' }] })
+    expect((await run(['cancel', id], service)).stdout).toBe(`${id} is being cancelled.\n`)
+    expect((await run(['cancel', 'shop.20200101T000000Z.0000'], service)).status).toBe(3)
+  })
+
+  it('status shows the schedule in its zone and in UTC', async () => {
+    const { stdout, status } = await run(['status'], { BACKUP_CRON: '30 4 * * *' })
+    expect(stdout).toMatch(/ 04:30:00 Europe\/Amsterdam \(\S+ 0[23]:30:00 UTC\)/)
+    expect(status).toBe(0)
+  })
+})
+
+it('health shows that there was no run yet', async () => {
+  const { stderr, status } = await run(['health'])
+  expect(stderr).toContain('shop: no run yet.')
+  expect(status).toBe(0)
+})
