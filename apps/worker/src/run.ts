@@ -11,7 +11,8 @@ import {
   type Payloads,
   reclaimSource,
 } from '@securyflex/shared/queue'
-import { type Job, UnrecoverableError, WaitingChildrenError } from 'bullmq'
+import { longestRun } from '@securyflex/shared/repository'
+import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 import { type Failure, failureText } from './failure.ts'
 import { gatherFacts } from './run-facts.ts'
@@ -26,6 +27,19 @@ const mostDecisions = 100
 /** The parent of a backup's jobs: adds children, waits, looks at what came back, adds what is next. */
 export async function run(context: WorkerContext, job: Job, token: string): Promise<RunResult> {
   const request = parseRequest(job)
+  try {
+    return await goOn(context, job, token, request)
+  } catch (error) {
+    throw await comeBackLater(context, job, token, error)
+  }
+}
+
+async function goOn(
+  context: WorkerContext,
+  job: Job,
+  token: string,
+  request: Payloads['run'],
+): Promise<RunResult> {
   const id = job.id ?? ''
   const plan = request.plan ?? (await settle(context, job, request))
   const refused = await refusal(context, job, request)
@@ -35,12 +49,34 @@ export async function run(context: WorkerContext, job: Job, token: string): Prom
     const next = decide(facts)
     await context.passed(`run:${next.do}`)
     if (next.do === 'finish') return finish(context, input, facts, next.judgement)
+    if (next.do === 'dump') await report(context, beginReport(input))
     await addChildren(context, input, next)
     await context.passed('run:added')
     // A child may have ended before this run parks: then it is not parked, and looks again.
     if (await job.moveToWaitingChildren(token)) throw new WaitingChildrenError()
   }
   throw new UnrecoverableError('The run made no progress. [INTERNAL]')
+}
+
+/**
+ * A passing trouble of the run itself (Redis or a disk hiccups between two steps) fails no backup: the run looks
+ * again after the retry delay, at no attempt's cost, since its attempts count how often it was retried.
+ */
+async function comeBackLater(
+  context: WorkerContext,
+  job: Job,
+  token: string,
+  error: unknown,
+): Promise<unknown> {
+  if (error instanceof WaitingChildrenError || error instanceof UnrecoverableError) return error
+  const known = asBackupError(error)
+  const now = context.clock().getTime()
+  if (known.class !== 'transient' || now - job.timestamp > longestRun) {
+    return new UnrecoverableError(failureText(known))
+  }
+  context.logger.warn(`The run looks again later: ${known.message}`, { run: job.id, error })
+  await job.moveToDelayed(now + context.config.worker.retryDelay, token)
+  return new DelayedError()
 }
 
 /** What a finished run leaves in the queue. */
@@ -58,7 +94,7 @@ function parseRequest(job: Job): Payloads['run'] {
   }
 }
 
-/** Decides once how this run is made, and writes down that it has begun. */
+/** Decides once how this run is made. */
 async function settle(context: WorkerContext, job: Job, request: Payloads['run']): Promise<Plan> {
   const { config, clock } = context
   const plan: Plan = {
@@ -72,8 +108,6 @@ async function settle(context: WorkerContext, job: Job, request: Payloads['run']
     },
   }
   await job.updateData({ ...request, plan })
-  const input = { run: job.id ?? '', request, plan, generation: job.attemptsMade, overlaps: 0 }
-  await report(context, beginReport(input))
   return plan
 }
 

@@ -58,6 +58,8 @@ export function processorOf<S extends keyof Results>(
       const reason = signal?.aborted === true ? (signal.reason as StopReason) : undefined
       if (reason === 'cancelled') return cancelled
       if (reason === 'shutdown') return giveBack(job, token)
+      // Another worker has the job now: it judges, and this execution leaves no mark.
+      if (reason === 'lock lost') throw new Error('Another worker took this job over.')
       throw await judge(call, thrown, gaveUp)
     }
   }

@@ -16,7 +16,8 @@ const attempts: Record<Step, number> = {
   seal: 5,
   verify: 3,
   prune: 3,
-  notify: 8,
+  // The run waits for it: a dead channel may hold its source for a few minutes, not longer.
+  notify: 5,
 }
 
 /** Steps of a run outlive it: the longest run takes 48 h. Removal happens when another job of the queue ends. */
