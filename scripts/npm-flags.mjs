@@ -27,6 +27,9 @@ export const flags = [
   'follow',
   'globals',
   'without-owners',
+  'allow-commands',
+  'pbkdf2',
+  'openssl',
 ]
 
 /** Options with a value; these need `--`. */
@@ -45,6 +48,11 @@ export const valued = [
   'steps',
   'lines',
   'timeout',
+  'jobs',
+  'iter',
+  'md',
+  'format',
+  'output',
 ]
 
 /** A command line that cannot be what was meant; the hint is the line to type. */

@@ -1,6 +1,13 @@
-import { type Connection, type Config, parseConnection } from '@securyflex/shared/config'
+import type { Config, Connection } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
-import { type ChosenBackup, findBackup, readGlobals, restore, type Restored } from '@securyflex/shared/backup'
+import {
+  type ChosenBackup,
+  findBackup,
+  namesBackup,
+  readGlobals,
+  restore,
+  type Restored,
+} from '@securyflex/shared/backup'
 import { KeyRing } from '@securyflex/shared/keys'
 import type { Command } from 'commander'
 import { configure } from '../configuration.ts'
@@ -12,24 +19,22 @@ import { showProgress } from '../output/progress.ts'
 import { describeComparison } from '../output/comparison.ts'
 import { moment, size } from '../output/written.ts'
 import { oneSource, openRepositories } from '../repositories.ts'
+import { type DumpFlags, restoreDump, wholeNumber } from '../restore-dump.ts'
+import { serverOf, targetOf } from '../targets.ts'
 
-interface Flags {
-  readonly to?: string
-  readonly yes?: true
+interface Flags extends DumpFlags {
   readonly source?: string
   readonly targetUrl?: string
-  readonly withoutOwners?: true
   readonly keep?: true
   readonly globals?: true
-  readonly json?: true
 }
 
 export function addRestore(program: Command): void {
   program
     .command('restore')
-    .description('restore a backup into a new database and compare it with what was backed up')
-    .argument('[what]', '“latest”, a run’s id, or the path of a manifest', 'latest')
-    .option('--to <name>', 'name of the database to create')
+    .description('restore a backup, or a dump of PostgreSQL’s own tools, into a new database')
+    .argument('[what]', '“latest”, a run’s id, or the path of a manifest or a dump', 'latest')
+    .option('--to <name>', 'name of the database to create; a dump finds one by itself')
     .option('--yes', 'do not ask')
     .option('--source <name>', 'whose latest; needed if there are several sources')
     .option(
@@ -39,6 +44,10 @@ export function addRestore(program: Command): void {
     .option('--without-owners', 'leave owners and privileges out: all belongs to the role that restores')
     .option('--keep', 'keep the new database also when it differs from what was backed up')
     .option('--globals', 'print the SQL of roles and tablespaces instead of restoring')
+    .option('--pbkdf2', 'openssl’s option with which an encrypted dump was made; usual ones are tried')
+    .option('--iter <n>', 'the same, with --pbkdf2: iterations', wholeNumber('--iter', 1))
+    .option('--md <digest>', 'the same: sha256, sha512, md5, …')
+    .option('--allow-commands', 'let psql run the backslash commands of a script, which can start programs')
     .option('--json', 'print one JSON document; it needs --yes')
     .addHelpText(
       'after',
@@ -49,6 +58,7 @@ export function addRestore(program: Command): void {
           'restore /mnt/copy/shop/backups/shop.20261123T020000Z.3fa2.json --to shop_copy',
           'from a copy of a repository',
         ],
+        ['restore ./backups/backup.sql.gz --yes', 'a dump, also compressed and encrypted with openssl'],
         ['restore latest --globals > globals.sql', 'roles and tablespaces, for psql'],
       ) +
         '\n\nWith npm, options stand behind two dashes: npm run backup:restore -- latest --to shop_restored',
@@ -64,11 +74,15 @@ async function restoreCommand(
   flags: Flags,
   signal: AbortSignal,
 ): Promise<void> {
+  if (!namesBackup(what)) {
+    await restoreDump(config, what, targetOf(config, flags.targetUrl), flags, signal)
+    return
+  }
   const backup = await choose(config, what, flags)
   if (flags.globals) return printGlobals(backup)
   const { manifest } = backup.opened
   if (flags.to === undefined) throw whereTo(what, manifest.database['name'] ?? manifest.source)
-  const target = targetOf(config, flags, manifest.source)
+  const target = targetOf(config, flags.targetUrl, manifest.source)
   const total = manifest.streams.find(({ kind }) => kind === 'archive')?.bytes ?? 0
   await confirm(
     `Restore ${manifest.run} (${size(total)}, as of ${moment(new Date(manifest.snapshotAt), config.schedule.timeZone)}) into a new database "${flags.to}" on ${serverOf(target)}?`,
@@ -132,23 +146,14 @@ function typedWithNpm(what: string, to: string, more: readonly string[] = []): s
   return ['npm run backup:restore --', quoted(what), '--to', quoted(to), ...more].join(' ')
 }
 
-/** The source's own server unless another one is named. */
-function targetOf(config: Config, { targetUrl }: Flags, source: string): Connection {
-  if (targetUrl !== undefined) return parseConnection(targetUrl).connection
-  const own = config.sources.find(({ name }) => name === source) ?? config.sources[0]
-  if (own !== undefined) return own.connection
-  throw new BackupError('CONFIG_INVALID', 'No server is named to restore to.', {
-    hint: 'Set for example DATABASE_URL=postgresql://postgres@localhost:5432/postgres, or add --target-url with that.',
-  })
-}
-
-function serverOf({ hosts, user }: Connection): string {
-  return `${user}@${hosts.map(({ host, port }) => `${host}:${String(port)}`).join(',')}`
-}
-
-function show({ database, bytes, tool, comparison }: Restored, run: string, target: Connection): void {
+function show(
+  { database, bytes, tool, comparison, properties }: Restored,
+  run: string,
+  target: Connection,
+): void {
   print(`Restored ${run} into "${database}" on ${serverOf(target)}: ${size(bytes)}, with pg_restore ${tool}.`)
   for (const line of describeComparison(comparison)) print(line)
+  for (const { statement, why } of properties.refused) print(`Not set, because ${why}: ${statement};`)
 }
 
 /** With --keep a difference is no error of the restore, and no success either. */

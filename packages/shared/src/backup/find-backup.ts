@@ -1,6 +1,7 @@
+import { resolve } from 'node:path'
 import { BackupError } from '@securyflex/shared/errors'
 import type { KeyRing } from '@securyflex/shared/keys'
-import { findBackups, type OpenManifest, parseRunId, readBackup } from '@securyflex/shared/repository'
+import { findBackups, type OpenManifest, parseRunId, readBackup, runOf } from '@securyflex/shared/repository'
 import type { Storage } from '@securyflex/shared/storage'
 import { openManifestFile } from './manifest-file.ts'
 
@@ -20,6 +21,11 @@ export interface ChosenBackup {
   readonly opened: OpenManifest
   /** Newer backups that `latest` could not be, with the reason; a person must hear of them. */
   readonly passedOver: readonly { readonly run: string; readonly why: string }[]
+}
+
+/** Whether this is how backups are named: `latest`, a run's id, or a path that could be a manifest's. */
+export function namesBackup(what: string): boolean {
+  return what === 'latest' || parseRunId(what) !== undefined || runOf(resolve(what)) !== undefined
 }
 
 /**

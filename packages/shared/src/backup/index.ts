@@ -1,3 +1,7 @@
-export { type BackupQuery, type ChosenBackup, findBackup } from './find-backup.ts'
+export { type DumpFile, openDumpFile, type Passphrases } from './dump-file/dump-file.ts'
+export { type BackupQuery, type ChosenBackup, findBackup, namesBackup } from './find-backup.ts'
 export { readGlobals } from './globals.ts'
 export { type Restored, restore, type RestoreRequest } from './restore.ts'
+export { type RestoredFile, restoreFile, type RestoreFileRequest } from './restore-file.ts'
+export { freeDatabaseName } from './target.ts'
+export { type Derivation } from './openssl/derivation.ts'

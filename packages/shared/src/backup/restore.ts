@@ -74,7 +74,7 @@ export async function restore(request: RestoreRequest): Promise<Restored> {
       await refuseMissing(
         target,
         await needsOfArchive(tools, reader.read(archive), signal),
-        reader.manifest.run,
+        `npx --no securyflex-backup restore ${reader.manifest.run} --globals`,
       )
     }
     await fill(request, tools, reader, archive)

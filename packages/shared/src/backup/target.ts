@@ -36,6 +36,38 @@ export async function openTarget(connection: Connection, name: string, signal: A
   }
 }
 
+/**
+ * A name that no database of the server has: `wanted`, else `<wanted>_restored`, else that with a number.
+ * @throws DATABASE_REFUSED, DATABASE_UNREACHABLE
+ */
+export async function freeDatabaseName(
+  connection: Connection,
+  wanted: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const client = await openSomewhere(connection, signal)
+  try {
+    const { rows } = await client.query<{ name: string }>(
+      'SELECT datname AS name FROM pg_catalog.pg_database',
+    )
+    const taken = new Set(rows.map(({ name }) => name))
+    let name = wanted
+    for (let number = 1; taken.has(name); number += 1) {
+      name = withSuffix(wanted, `_restored${number === 1 ? '' : `_${String(number)}`}`)
+    }
+    return name
+  } finally {
+    await client.end()
+  }
+}
+
+/** The server cuts names of more than 63 bytes (NAMEDATALEN). */
+function withSuffix(name: string, suffix: string): string {
+  let kept = name
+  while (Buffer.byteLength(kept + suffix) > 63) kept = kept.slice(0, -1)
+  return kept + suffix
+}
+
 async function openSomewhere(connection: Connection, signal: AbortSignal): Promise<pg.Client> {
   try {
     return await openConnection(connection, { applicationName, signal, database: 'postgres' })
@@ -57,15 +89,18 @@ function mayNotCreate({ user, inRecovery }: ServerFacts): BackupError {
       })
 }
 
-/** @throws RESTORE_FAILED if the server lacks a role or a tablespace that the backup names */
-export async function refuseMissing({ client }: Target, needs: Needs, run: string): Promise<void> {
+/**
+ * @param shownBy the command that shows how roles and tablespaces were
+ * @throws RESTORE_FAILED if the server lacks a role or a tablespace that the backup names
+ */
+export async function refuseMissing({ client }: Target, needs: Needs, shownBy: string): Promise<void> {
   const roles = await missing(client, 'SELECT rolname FROM pg_catalog.pg_roles', needs.roles)
   const tablespaces = await missing(client, 'SELECT spcname FROM pg_catalog.pg_tablespace', needs.tablespaces)
   if (roles.length + tablespaces.length === 0) return
   const list = [...named('role', roles), ...named('tablespace', tablespaces)].join(' and ')
   const rest = tablespaces.length === 0 ? ', or leave owners and privileges out with --without-owners' : ''
   throw new BackupError('RESTORE_FAILED', `The server lacks the ${list}, which the backup needs.`, {
-    hint: `Create what is missing (npx --no securyflex-backup restore ${run} --globals shows how it was)${rest}.`,
+    hint: `Create what is missing (${shownBy} shows how it was)${rest}.`,
   })
 }
 

@@ -17,6 +17,8 @@ export interface Config {
   readonly compression: Compression
   readonly encryption: Encryption
   readonly keys: Keys
+  /** Of files of `openssl enc` (`BACKUP_OPENSSL_PASSPHRASE`); undefined means the keys. */
+  readonly opensslPassphrase: Secret | undefined
   readonly schedule: Schedule
   /** Days for which a backup is kept; at least 1. */
   readonly retentionDays: number

@@ -192,6 +192,7 @@ function assemble(
     compression: compression(values),
     encryption: encryption(values),
     keys: { current: values.BACKUP_ENCRYPTION_KEY, previous: values.BACKUP_ENCRYPTION_KEY_PREVIOUS },
+    opensslPassphrase: values.BACKUP_OPENSSL_PASSPHRASE,
     schedule: {
       enabled: values.BACKUP_SCHEDULE_ENABLED,
       cron: values.BACKUP_CRON,

@@ -159,6 +159,16 @@ export const variables = {
     secret: true,
     parse: keys,
   }),
+  BACKUP_OPENSSL_PASSPHRASE: variable({
+    section: 'Encryption',
+    about:
+      'The passphrase of files of `openssl enc`: those that `restore` reads, and those that `export --openssl` writes. Files of the older scripts may have one that is too short for a key.',
+    fallback: undefined,
+    shownDefault: '`BACKUP_ENCRYPTION_KEY`',
+    example: '"the passphrase of the old scripts"',
+    secret: true,
+    parse: secret,
+  }),
   BACKUP_ENCRYPTION_ALGORITHM: variable({
     section: 'Encryption',
     about: '`aes-256-gcm` or `aes-256-cbc` (with HMAC-SHA256).',

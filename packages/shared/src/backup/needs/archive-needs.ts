@@ -1,5 +1,11 @@
 import { pipeline } from 'node:stream/promises'
-import { childEnvironment, startTool, type Tools } from '@securyflex/shared/postgres'
+import {
+  type ArchiveFormat,
+  type ArchiveInput,
+  childEnvironment,
+  startTool,
+  type Tools,
+} from '@securyflex/shared/postgres'
 import { type Needs, needsOf } from './needs.ts'
 
 /**
@@ -9,18 +15,21 @@ import { type Needs, needsOf } from './needs.ts'
  */
 export async function needsOfArchive(
   tools: Tools,
-  archive: AsyncIterable<Uint8Array>,
+  archive: ArchiveInput,
   signal: AbortSignal,
+  format: ArchiveFormat = 'custom',
 ): Promise<Needs> {
+  const path = 'path' in archive ? ['--', archive.path] : []
   const stop = new AbortController()
-  const tool = startTool(tools.pg_restore, ['--format=custom', '--schema-only', '--file=-'], {
+  const tool = startTool(tools.pg_restore, [`--format=${format}`, '--schema-only', '--file=-', ...path], {
     env: childEnvironment(),
-    stdin: true,
+    stdin: !('path' in archive),
     signal: AbortSignal.any([signal, stop.signal]),
     failureCode: 'RESTORE_FAILED',
   })
   const broken: { by?: { error: unknown } } = {}
   async function* watched(): AsyncGenerator<Uint8Array> {
+    if ('path' in archive) return
     try {
       yield* archive
     } catch (error) {
