@@ -45,6 +45,8 @@ export async function connectOrFail(address: RedisAddress): Promise<Redis> {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
     connectTimeout,
+    // A peer that does not answer does not hang up either; a command need not wait for that.
+    disconnectTimeout: 100,
     retryStrategy: () => null,
   })
   let last: unknown
