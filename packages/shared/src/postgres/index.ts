@@ -1,3 +1,4 @@
+export { ArchiveOffsets } from './archive/offsets.ts'
 export { openConnection, sameServer, type OpenOptions } from './connect.ts'
 export { createDatabase, dropAfter, dropDatabase, type NewDatabase } from './database.ts'
 export { dumpArchive, dumpGlobals, type GlobalsTool, looksLikeArchive } from './dump.ts'
