@@ -3,9 +3,10 @@ import { BackupError } from '@securyflex/shared/errors'
 import {
   compareFingerprints,
   type Comparison,
-  dropDatabase,
+  dropAfter,
   type Fingerprint,
   findTools,
+  type NewDatabase,
   openConnection,
   parseFingerprint,
   restoreIntoNewDatabase,
@@ -21,6 +22,10 @@ import {
 import pg from 'pg'
 import type { ChosenBackup } from './find-backup.ts'
 import { needsOfArchive } from './needs/archive-needs.ts'
+import { definitionsOf } from './needs/definitions.ts'
+import { applyProperties, type AppliedProperties } from './properties/apply.ts'
+import { decodeText } from './properties/encodings.ts'
+import { type DatabaseProperties, propertiesOf } from './properties/properties.ts'
 import { shapeOf } from './shape.ts'
 import { openTarget, refuseMissing, type Target } from './target.ts'
 
@@ -51,6 +56,8 @@ export interface Restored {
   readonly tool: string
   /** Undefined if the backup has no fingerprint (BACKUP_FINGERPRINT=off). */
   readonly comparison: Comparison | undefined
+  /** Settings, limits, comment and privileges of the database itself. */
+  readonly properties: AppliedProperties
 }
 
 /**
@@ -77,12 +84,17 @@ export async function restore(request: RestoreRequest): Promise<Restored> {
         `npx --no securyflex-backup restore ${reader.manifest.run} --globals`,
       )
     }
-    await fill(request, tools, reader, archive)
-    const comparison = await undoOnFailure(request, async () => {
+    const script = await definitionsOf(tools, reader.read(archive), signal, { create: true })
+    const database = propertiesOf(decodeText(script, reader.manifest.database['encoding']), name)
+    await fill(request, tools, reader, archive, await placeOf(target, database))
+    const result = await undoOnFailure(request, async () => {
       if (request.owners) await giveToOwner(target, name, reader.manifest.database['owner'])
-      return expected === undefined ? undefined : compare(request, expected)
+      const comparison = expected === undefined ? undefined : await compare(request, expected)
+      // Last, because a database that is a template cannot be dropped any more.
+      const statements = request.owners ? [...database.privileges, ...database.settings] : database.settings
+      return { comparison, properties: await applyProperties(request.target, name, statements, signal) }
     })
-    return { database: name, bytes: archive.bytes, tool: tools.version, comparison }
+    return { database: name, bytes: archive.bytes, tool: tools.version, ...result }
   } finally {
     await target.client.end()
   }
@@ -124,6 +136,7 @@ async function fill(
   tools: Tools,
   reader: BackupReader,
   archive: ManifestStream,
+  place: Pick<NewDatabase, 'tablespace'>,
 ): Promise<void> {
   async function* counted(): AsyncGenerator<Buffer> {
     let done = 0
@@ -133,7 +146,20 @@ async function fill(
       onBytes?.(done)
     }
   }
-  await restoreIntoNewDatabase(tools, target, name, shapeOf(reader.manifest), counted(), signal, { owners })
+  const shape = { ...shapeOf(reader.manifest), ...place }
+  await restoreIntoNewDatabase(tools, target, name, shape, counted(), signal, { owners })
+}
+
+/** The tablespace of the source, where the server has one of that name: another place is no loss. */
+async function placeOf(
+  { client }: Target,
+  { tablespace }: DatabaseProperties,
+): Promise<Pick<NewDatabase, 'tablespace'>> {
+  if (tablespace === undefined) return {}
+  const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_tablespace WHERE spcname = $1', [
+    tablespace,
+  ])
+  return rowCount === 0 ? {} : { tablespace }
 }
 
 /** A database without its owner is no loss where the role that restores may not give it away; the comparison notes it. */
@@ -177,7 +203,6 @@ async function undoOnFailure<T>({ target, name }: RestoreRequest, work: () => Pr
   try {
     return await work()
   } catch (error) {
-    await dropDatabase(target, name)
-    throw error
+    return await dropAfter(error, target, name)
   }
 }

@@ -12,7 +12,10 @@ const { DatabaseError, escapeIdentifier, escapeLiteral } = pg
 const longestName = 63
 
 /** How a new database is to be; what is left out is the server's default. */
-export type NewDatabase = Partial<Omit<DatabaseShape, 'name' | 'owner'>>
+export interface NewDatabase extends Partial<Omit<DatabaseShape, 'name' | 'owner'>> {
+  /** Where it lies. */
+  readonly tablespace?: string
+}
 
 /**
  * Creates the empty database `name` on the server of `connection`, from template0 and with the encoding
@@ -63,6 +66,7 @@ function creation(name: string, shape: NewDatabase, version: number): string {
     if (shape.localeProvider === 'builtin') add('BUILTIN_LOCALE', shape.locale)
     if (version >= 160_000 && shape.localeProvider === 'icu') add('ICU_RULES', shape.icuRules)
   }
+  if (shape.tablespace !== undefined) parts.push(`TABLESPACE ${escapeIdentifier(shape.tablespace)}`)
   return parts.join(' ')
 }
 

@@ -45,11 +45,12 @@ export async function holdSnapshot(client: pg.Client, lockName: string): Promise
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
   try {
     await lock(client, lockName)
-    const { id, taken } = await oneRow<{ id: string; taken: Date }>(
+    // In milliseconds, because the text of a time depends on the DateStyle of the database or the role.
+    const { id, taken } = await oneRow<{ id: string; taken: string }>(
       client,
-      'SELECT pg_export_snapshot() AS id, now() AS taken',
+      'SELECT pg_export_snapshot() AS id, trunc(extract(epoch FROM now()) * 1000) AS taken',
     )
-    return { id, client, takenAt: taken, ...watch(client) }
+    return { id, client, takenAt: new Date(Number(taken)), ...watch(client) }
   } catch (error) {
     await client.query('ROLLBACK')
     throw error

@@ -2,6 +2,9 @@
 export interface Token {
   readonly kind: 'word' | 'quoted' | 'string' | 'symbol'
   readonly text: string
+  /** Where it stands in the script: of its first character, and behind its last. */
+  readonly from: number
+  readonly to: number
 }
 
 type Match = readonly [pattern: RegExp, kind: Token['kind'] | 'nothing']
@@ -37,8 +40,9 @@ function* tokens(sql: string): Generator<Token> {
   let at = 0
   while (at < sql.length) {
     const [text, kind] = matchAt(sql, at)
+    const from = at
     at += text.length
-    if (kind !== 'nothing') yield { kind, text: meaning(text, kind) }
+    if (kind !== 'nothing') yield { kind, text: meaning(text, kind), from, to: at }
   }
 }
 

@@ -39,8 +39,8 @@ export async function takeFingerprint(
 }
 
 async function record(client: pg.Client, level: RecordedLevel): Promise<Fingerprint> {
+  await fixSettings(client)
   const found = { sequences: await sequences(client) }
-  await fixTextForms(client)
   const facts = await oneRow<{ taken: Date; version: string; number: number; probe: string }>(
     client,
     `SELECT now() AS taken, current_setting('server_version') AS version,
@@ -63,10 +63,11 @@ async function record(client: pg.Client, level: RecordedLevel): Promise<Fingerpr
 }
 
 /**
- * The text form of a value must not depend on the session: dates, intervals, floats, bytea, money and the
- * names of tables in `regclass` values do.
+ * The text form of a value must not depend on what a role or a database has set for its sessions: dates,
+ * intervals, floats, bytea, money and the names of tables in `regclass` values do. Nor may a limit that is
+ * meant for small queries end a large one.
  */
-async function fixTextForms(client: pg.Client): Promise<void> {
+async function fixSettings(client: pg.Client): Promise<void> {
   const settings = {
     DateStyle: 'ISO, YMD',
     IntervalStyle: 'postgres',
@@ -78,6 +79,7 @@ async function fixTextForms(client: pg.Client): Promise<void> {
     quote_all_identifiers: 'off',
     search_path: 'pg_catalog',
     row_security: 'off',
+    statement_timeout: '0',
   }
   for (const [name, value] of Object.entries(settings)) {
     await client.query('SELECT set_config($1, $2, true)', [name, value])
