@@ -6,7 +6,7 @@ import { systemCode } from '@securyflex/shared/errors'
 /** Only the owner may enter or list. */
 const privateDirectory = 0o700
 /** Only the owner may read. */
-const privateFile = 0o600
+export const privateFile = 0o600
 
 /** Creates `path` and its parents, each 0700, if they are not there; what it created survives a crash. */
 export async function ensureDirectory(path: string): Promise<void> {
@@ -44,7 +44,8 @@ export async function createFileDurably(path: string, content: Uint8Array | stri
   return created
 }
 
-async function linkUnlessTaken(temporary: string, path: string): Promise<boolean> {
+/** Publishes `temporary` as `path`, and removes it; `false` if that name is taken. */
+export async function linkUnlessTaken(temporary: string, path: string): Promise<boolean> {
   try {
     await link(temporary, path)
     return true
@@ -94,7 +95,8 @@ export function isTemporaryName(path: string): boolean {
   return path.includes(temporaryMark)
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** What was created, renamed or removed in the directory `path` survives a crash after this. */
+export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r')
   try {
     await directory.sync()

@@ -8,3 +8,4 @@ export {
   temporaryName,
   writeFileDurably,
 } from './files.ts'
+export { writeStreamDurably } from './stream.ts'
