@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Config, Connection } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import {
@@ -7,6 +8,7 @@ import {
   readGlobals,
   restore,
   type Restored,
+  type RestoreRequest,
 } from '@securyflex/shared/backup'
 import { KeyRing } from '@securyflex/shared/keys'
 import type { Command } from 'commander'
@@ -44,6 +46,11 @@ export function addRestore(program: Command): void {
     .option('--without-owners', 'leave owners and privileges out: all belongs to the role that restores')
     .option('--keep', 'keep the new database also when it differs from what was backed up')
     .option('--globals', 'print the SQL of roles and tablespaces instead of restoring')
+    .option(
+      '--jobs <n>',
+      'load over n connections; writes the archive to the spool’s disk first',
+      wholeNumber('--jobs', 1),
+    )
     .option('--pbkdf2', 'openssl’s option with which an encrypted dump was made; usual ones are tried')
     .option('--iter <n>', 'the same, with --pbkdf2: iterations', wholeNumber('--iter', 1))
     .option('--md <digest>', 'the same: sha256, sha512, md5, …')
@@ -91,7 +98,11 @@ async function restoreCommand(
       line: typedWithNpm(what, flags.to, ['--yes']),
     },
   )
-  const progress = showProgress(`Restoring ${manifest.run}`, total)
+  const parallel = parallelOf(config, flags, manifest.options.cipher)
+  const progress = showProgress(
+    `${parallel === undefined ? 'Restoring' : 'Writing out'} ${manifest.run}`,
+    total,
+  )
   const restored = await restore({
     backup,
     target,
@@ -100,6 +111,7 @@ async function restoreCommand(
     keepDifferent: flags.keep ?? false,
     pgBinDirectory: config.pgBinDirectory,
     signal,
+    parallel,
     onBytes: (done) => {
       progress.update(done)
     },
@@ -109,6 +121,15 @@ async function restoreCommand(
   if (flags.json) printJson({ run: manifest.run, server: serverOf(target), ...restored })
   else show(restored, manifest.run, target)
   refuseDifferent(restored)
+}
+
+/** Where the archive is written out for several jobs. */
+function parallelOf(config: Config, { jobs = 1 }: Flags, cipher: string): RestoreRequest['parallel'] {
+  if (jobs === 1) return undefined
+  const directory = join(config.spool.directory, 'restores')
+  const plain = cipher === 'none' ? '' : ' It is not encrypted there.'
+  note(`For ${String(jobs)} jobs the archive is written to ${directory}, and removed at the end.${plain}`)
+  return { jobs, directory }
 }
 
 async function choose(config: Config, what: string, flags: Flags): Promise<ChosenBackup> {

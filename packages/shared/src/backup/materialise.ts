@@ -23,27 +23,30 @@ const longest = 7 * 24 * 3600 * 1000
  * removed when the result is disposed of; after a kill by the next one on this machine.
  *
  * @param bytes its length, for which there must be room
- * @throws STORAGE_FULL, SPOOL_UNUSABLE, and the error of `archive`
+ * @throws STORAGE_FULL, SPOOL_UNUSABLE, CANCELLED, and the error of `archive`
  */
 export async function materialise(
   archive: AsyncIterable<Buffer>,
   bytes: number,
   directory: string,
+  signal?: AbortSignal,
 ): Promise<Materialised> {
   try {
     await ensureDirectory(directory)
     await removeLeftOvers(directory)
     await refuseFull(bytes, directory)
-    return await write(
-      archive,
-      join(directory, `${hostname()}.${String(process.pid)}.${randomBytes(4).toString('hex')}`),
-    )
+    const own = join(directory, `${hostname()}.${String(process.pid)}.${randomBytes(4).toString('hex')}`)
+    return await write(archive, own, signal)
   } catch (error) {
     throw explain(error, directory)
   }
 }
 
-async function write(archive: AsyncIterable<Buffer>, own: string): Promise<Materialised> {
+async function write(
+  archive: AsyncIterable<Buffer>,
+  own: string,
+  signal: AbortSignal | undefined,
+): Promise<Materialised> {
   const remove = () => rm(own, { recursive: true, force: true })
   const path = join(own, 'archive')
   await mkdir(own, { mode: 0o700 })
@@ -52,6 +55,7 @@ async function write(archive: AsyncIterable<Buffer>, own: string): Promise<Mater
     try {
       const found = new ArchiveOffsets()
       for await (const part of archive) {
+        if (signal?.aborted === true) throw cancelled(signal)
         found.push(part)
         await file.writeFile(part)
       }
@@ -65,6 +69,12 @@ async function write(archive: AsyncIterable<Buffer>, own: string): Promise<Mater
     await remove()
     throw error
   }
+}
+
+function cancelled({ reason }: AbortSignal): BackupError {
+  return reason instanceof BackupError
+    ? reason
+    : new BackupError('CANCELLED', 'The restore was stopped.', { cause: reason })
 }
 
 async function refuseFull(bytes: number, directory: string): Promise<void> {

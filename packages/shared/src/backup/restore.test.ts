@@ -95,6 +95,14 @@ describe('a restore', () => {
     }
   })
 
+  it('of several jobs brings the same, and leaves no plain file behind', async () => {
+    const parallel = { jobs: 2, directory: directory.join('restores') }
+    const { name, comparison } = await restoreFrom(directory.join('original'), { parallel })
+    await source.query(`DROP DATABASE ${name}`)
+    expect(comparison).toMatchObject({ differences: [], compared: { rows: 12_000 } })
+    expect(await readdir(parallel.directory)).toEqual([])
+  })
+
   it('refuses a name that is taken, before it reads anything', async () => {
     const attempt = restoreFrom(directory.join('original'), { name: source.name })
     await expectRefused(attempt, 'DATABASE_EXISTS', /exists already/)

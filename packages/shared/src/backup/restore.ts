@@ -21,6 +21,8 @@ import {
 } from '@securyflex/shared/repository'
 import pg from 'pg'
 import type { ChosenBackup } from './find-backup.ts'
+import { madeBy } from './made-by.ts'
+import { materialise } from './materialise.ts'
 import { needsOfArchive } from './needs/archive-needs.ts'
 import { definitionsOf } from './needs/definitions.ts'
 import { applyProperties, type AppliedProperties } from './properties/apply.ts'
@@ -43,7 +45,12 @@ export interface RestoreRequest {
   /** `BACKUP_PG_BIN_DIR`. */
   readonly pgBinDirectory: string | undefined
   readonly signal: AbortSignal
-  /** Told how many bytes of the archive have been handed to pg_restore. */
+  /**
+   * Loads over several connections at a time. The archive is then written into a file below `directory` first,
+   * as it is and not encrypted, readable by its owner only, and removed at the end. Default: it is streamed.
+   */
+  readonly parallel?: { readonly jobs: number; readonly directory: string } | undefined
+  /** Told how many bytes of the archive have been handed to pg_restore, or to that file. */
   readonly onBytes?: (done: number) => void
 }
 
@@ -114,15 +121,15 @@ async function chooseTools(
   { facts }: Target,
   directory: string | undefined,
 ): Promise<Tools> {
-  const madeBy = Number(/ (\d+)/.exec(manifest.tool)?.[1] ?? manifest.server.major)
-  if (facts.major > madeBy) {
+  const oldest = madeBy(manifest)
+  if (facts.major > oldest) {
     try {
       return await findTools(facts.major, directory)
     } catch (error) {
       if (!(error instanceof BackupError && error.code === 'TOOL_TOO_OLD')) throw error
     }
   }
-  return findTools(madeBy, directory)
+  return findTools(oldest, directory)
 }
 
 async function readFingerprint(reader: BackupReader): Promise<Fingerprint | undefined> {
@@ -132,7 +139,7 @@ async function readFingerprint(reader: BackupReader): Promise<Fingerprint | unde
 }
 
 async function fill(
-  { target, name, owners, signal, onBytes }: RestoreRequest,
+  { target, name, owners, signal, parallel, onBytes }: RestoreRequest,
   tools: Tools,
   reader: BackupReader,
   archive: ManifestStream,
@@ -147,7 +154,12 @@ async function fill(
     }
   }
   const shape = { ...shapeOf(reader.manifest), ...place }
-  await restoreIntoNewDatabase(tools, target, name, shape, counted(), signal, { owners })
+  if (parallel === undefined) {
+    await restoreIntoNewDatabase(tools, target, name, shape, counted(), signal, { owners })
+    return
+  }
+  await using file = await materialise(counted(), archive.bytes, parallel.directory, signal)
+  await restoreIntoNewDatabase(tools, target, name, shape, file, signal, { owners, jobs: parallel.jobs })
 }
 
 /** The tablespace of the source, where the server has one of that name: another place is no loss. */
