@@ -13,6 +13,7 @@ export const commandTable: Readonly<Record<string, () => Promise<Add>>> = {
   health: async () => (await import('./commands/health.ts')).addHealth,
   list: async () => (await import('./commands/list.ts')).addList,
   restore: async () => (await import('./commands/restore.ts')).addRestore,
+  export: async () => (await import('./commands/export.ts')).addExport,
   verify: async () => (await import('./commands/verify.ts')).addVerify,
   prune: async () => (await import('./commands/prune.ts')).addPrune,
   'enqueue-job': async () => (await import('./commands/enqueue-job.ts')).addEnqueueJob,

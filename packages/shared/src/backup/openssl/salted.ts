@@ -11,6 +11,11 @@ const blockLength = 16
 /** Iterations of PBKDF2 in what is written: OWASP's figure of 2023 for HMAC-SHA256. */
 export const writtenDerivation: Derivation = { iterations: 600_000, digest: 'sha256' }
 
+/** The line that reads what {@link encryptSalted} wrote; `variable` holds the passphrase. */
+export function opensslLine(file: string, plain: string, variable: string): string {
+  return `openssl enc -d -aes-256-cbc -pbkdf2 -iter 600000 -md sha256 -pass env:${variable} -in ${file} -out ${plain}`
+}
+
 /** `plain` as `openssl enc -aes-256-cbc -pbkdf2 -iter 600000 -md sha256` would write it. */
 export async function* encryptSalted(
   plain: AsyncIterable<Uint8Array>,
