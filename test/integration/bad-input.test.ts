@@ -46,6 +46,7 @@ beforeAll(async () => {
   }
   await mkdir(place.emptyDirectory)
   await writeFile(directory.join('empty.json'), '')
+  await writeFile(directory.join('notes.txt'), 'Dear diary, today I backed up.\n')
   await writeFile(directory.join('shop.sql'), '--\n-- PostgreSQL database dump\n--\n')
 })
 

@@ -152,7 +152,7 @@ export const badInput: readonly BadInput[] = [
     args: () => ['restore', './missing.json', '--to', 'restored', '--yes'],
     says: /^There is neither a backup nor a file “\.\/\S+”\.$/,
     remedy:
-      /^Write “latest”, the id of a run or the path of a manifest; see the backups with: npx --no securyflex-backup list$/,
+      /^Write “latest”, the id of a run or the path of a manifest or dump; see the backups with: npx --no securyflex-backup list$/,
     status: 3,
   },
   {
@@ -172,11 +172,26 @@ export const badInput: readonly BadInput[] = [
     status: 3,
   },
   {
-    what: 'a dump that pg_dump made',
+    what: 'a dump that is cut off',
     args: () => ['restore', './shop.sql', '--to', 'restored', '--yes'],
-    says: /^\.\/\S+ is not the manifest of a backup\.$/,
-    remedy: /^It is SQL of pg_dump: restore it with psql\.$/,
+    says: /^\.\/\S+ is cut off: the last line of pg_dump is missing\.$/,
+    remedy:
+      /^Use another dump; if you took its end off yourself, add the line “-- PostgreSQL database dump complete”\.$/,
+    status: 7,
+  },
+  {
+    what: 'a file that is neither a backup nor a dump',
+    args: () => ['restore', './notes.txt', '--to', 'restored', '--yes'],
+    says: /^\.\/\S+ is neither a backup nor a dump of PostgreSQL: it begins with "Dear diary, toda"\.$/,
+    remedy: /^See what it is with: file \.\/\S+$/,
     status: 3,
+  },
+  {
+    what: 'an existing file to `export` to',
+    args: () => ['export', 'latest', '--output', './shop.sql'],
+    says: /^\.\/\S+ is there already\.$/,
+    remedy: /^Name another file with --output, or replace it with --force\.$/,
+    status: 2,
   },
   {
     what: 'a backup that does not exist',

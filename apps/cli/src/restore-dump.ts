@@ -50,7 +50,7 @@ export async function restoreDump(
     yes: flags.yes ?? false,
     line: ['npm run backup:restore --', quoted(path), '--to', quoted(name), '--yes'].join(' '),
   })
-  note(`Restoring ${path} (${whatItIs(file)}) into ${into}.`)
+  if (flags.to === undefined) note(`Restoring ${path} (${whatItIs(file)}) into ${into}.`)
   const restored = await restoreFile({
     file,
     target,

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import type { Config } from '@securyflex/shared/config'
 import { BackupError, type Secret } from '@securyflex/shared/errors'
 import {
@@ -70,7 +69,7 @@ async function exportCommand(config: Config, what: string, flags: Flags, signal:
   const exported = await exportBackup({
     backup,
     format: flags.format,
-    path: resolve(path),
+    path,
     passphrase: flags.openssl ? passphraseOf(config) : undefined,
     force: flags.force ?? false,
     pgBinDirectory: config.pgBinDirectory,
