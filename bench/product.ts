@@ -8,7 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Config, loadConfig } from '@securyflex/shared/config'
 import { childEnvironment, tiedToParent } from '@securyflex/shared/postgres'
-import { connectOrFail, jobIds, Queues, requestRun } from '@securyflex/shared/queue'
+import { connectOrFail, type DumpResult, jobIds, Queues, requestRun } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
 import { startRedis } from '../test/helpers/redis.ts'
 import { bytesBelow, type Peaks, watch } from './measure.ts'
@@ -138,7 +138,10 @@ async function backup(queues: Queues, source: string): Promise<Backup> {
     options: {},
   })
   await untilEnded(queues, run)
-  const id = jobIds.destination(run, 0, 'local')
+  const dump = (await queues.get('dump').getJob(jobIds.dump(run, 0, 1))) as
+    { returnvalue: DumpResult } | undefined
+  if (dump === undefined) throw new Error(`${run} has no dump.`)
+  const id = jobIds.destination(run, dump.returnvalue.attempt, 'local')
   const [seal, verify] = await Promise.all([queues.get('seal').getJob(id), queues.get('verify').getJob(id)])
   if (seal?.finishedOn === undefined || verify?.finishedOn === undefined)
     throw new Error(`${run} was not sealed.`)

@@ -107,6 +107,7 @@ describe('retrying', () => {
     const run = failed.id ?? ''
     await failed.retry('failed')
     const again = await installation.ended(run)
+    expect(again.failedReason).toBeFalsy()
     expect(again.returnvalue).toMatchObject({ outcome: 'success' })
     expect(await installation.report(run)).toMatchObject({ outcome: 'success', generation: 1 })
     await worker.kill('SIGTERM')

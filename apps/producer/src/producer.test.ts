@@ -213,7 +213,7 @@ async function context(more: readonly Storage[] = []): Promise<ReconcilerContext
 
 describe('a run that waits for steps that have ended', () => {
   const run = newRunId(source, new Date('2026-11-23T02:00:00Z'))
-  const child = jobIds.destination(run, 0, 'local')
+  const child = jobIds.destination(run, '9f3c2a1b', 'local')
   const childPayload = { v: 1 as const, run, source, destination: 'local' }
   const childKey = `${prefix}:verify:${child}`
 

@@ -1,5 +1,5 @@
 import { addChild, jobIds } from '@securyflex/shared/queue'
-import { compress } from '@securyflex/shared/segments'
+import { compress, discard } from '@securyflex/shared/segments'
 import { dropAll } from './lane.ts'
 import { placeOf } from './place.ts'
 import type { StepDefinition } from './step.ts'
@@ -20,6 +20,8 @@ export const compressStep: StepDefinition<'compress'> = {
           const packed = await compress(record.payload.bytes, payload.options.compression)
           bytes += packed.bytes.length
           await writer.write({ ...record, payload: packed })
+          discard(packed.bytes)
+          discard(record.payload.bytes)
         }
       })
     }

@@ -1,4 +1,4 @@
-import { Cutter, type Identity, type SegmentIndex } from '@securyflex/shared/segments'
+import { Cutter, discard, type Identity, type SegmentIndex } from '@securyflex/shared/segments'
 import {
   admit,
   type Attempt,
@@ -81,6 +81,7 @@ export class DumpWriter {
         bytes += plain.length
         segments += 1
         await this.#take(list, plain)
+        discard(plain)
       }
       for await (const chunk of chunks) {
         for (const plain of cutter.push(chunk)) await take(plain)

@@ -5,6 +5,7 @@ import {
   databaseShape,
   dumpArchive,
   dumpGlobals,
+  endStaleSession,
   findTools,
   holdSnapshot,
   looksLikeArchive,
@@ -13,18 +14,24 @@ import {
   refuseUnreadable,
   sameServer,
   serverFacts,
+  sessionProcess,
   takeFingerprint,
   type Tool,
 } from '@securyflex/shared/postgres'
-import { addChild, type DumpResult, jobIds } from '@securyflex/shared/queue'
+import { addChild, type DumpResult, isCancelled, jobIds } from '@securyflex/shared/queue'
 import { longestRun, prepareRepositories } from '@securyflex/shared/repository'
+import { discard } from '@securyflex/shared/segments'
 import { type Attempt, type RunSpool, spoolCipher } from '@securyflex/shared/spool'
 import { storageOf } from './context.ts'
 import { DumpWriter, type WrittenStream } from './dump-writer.ts'
 import { sealerOf } from './place.ts'
+import { RedisWatch } from './redis-watch.ts'
 import { predecessorOf } from './references.ts'
 import { StallWatch } from './stall-watch.ts'
 import type { StepCall, StepDefinition } from './step.ts'
+
+/** Of the session that holds the snapshot, in pg_stat_activity. */
+const applicationName = 'securyflex-backup'
 
 type Client = Awaited<ReturnType<typeof openConnection>>
 
@@ -32,9 +39,10 @@ type Client = Awaited<ReturnType<typeof openConnection>>
 export const dumpStep: StepDefinition<'dump'> = {
   step: 'dump',
   async work(call) {
-    const limited = AbortSignal.any([call.signal, AbortSignal.timeout(longestRun)])
+    using watch = new RedisWatch(call.queues.redis, call.config.worker.lockDuration)
+    const limited = AbortSignal.any([call.signal, watch.signal, AbortSignal.timeout(longestRun)])
     const { connection } = requireSource(call.config, call.payload.source)
-    const open = () => openConnection(connection, { applicationName: 'securyflex-backup', signal: limited })
+    const open = () => openConnection(connection, { applicationName, signal: limited })
     const client = await open()
     try {
       await refusePooler(client, open)
@@ -53,12 +61,15 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
   const facts = await serverFacts(client)
   const tools = await findTools(facts.major, config.pgBinDirectory)
   const database = await databaseShape(client, facts.versionNumber)
-  const { attempt, token, writer } = await beginAttempt(call, limited)
-  await using _ = writer
+  await endEarlierAttempt(call, client)
+  const backend = await sessionProcess(client)
 
   const snapshot = await holdSnapshot(client, `securyflex-backup ${payload.source}`)
-  const signal = AbortSignal.any([limited, snapshot.lostSignal])
+  const stop = new AbortController()
+  const signal = AbortSignal.any([limited, snapshot.lostSignal, stop.signal])
   try {
+    const { attempt, token, writer } = await beginAttempt(call, signal, backend)
+    await using _ = writer
     const streams: WrittenStream[] = []
     const keep = async (stream: WrittenStream) => {
       streams.push(stream)
@@ -90,14 +101,25 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
       newBytes: writer.newBytes,
     }
   } finally {
+    // A tool whose output nobody reads any more must not keep its own transaction open.
+    stop.abort()
     await snapshot.release()
   }
+}
+
+/** A worker that stopped without dying still holds its snapshot and the source's lock. The job is ours now. */
+async function endEarlierAttempt({ spool, payload }: StepCall<'dump'>, client: Client): Promise<void> {
+  const run = spool.run(payload.run)
+  const token = await run.current()
+  const facts = token === undefined ? undefined : await run.attempt(token).facts()
+  if (facts?.backend !== undefined) await endStaleSession(client, facts.backend, applicationName)
 }
 
 /** Prepares the stores, draws the attempt's token and makes it the one that counts. */
 async function beginAttempt(
   call: StepCall<'dump'>,
   signal: AbortSignal,
+  backend: number,
 ): Promise<{ attempt: Attempt; token: string; writer: DumpWriter }> {
   const { payload, config, spool, keys, queues } = call
   const { run, source, options, destinations } = payload
@@ -109,7 +131,9 @@ async function beginAttempt(
   })
   const token = randomBytes(4).toString('hex')
   const runSpool = spool.run(run)
-  const attempt = await runSpool.beginAttempt({ run, attempt: token, key: key?.record ?? null, destinations })
+  signal.throwIfAborted()
+  const facts = { run, attempt: token, key: key?.record ?? null, destinations, backend }
+  const attempt = await runSpool.beginAttempt(facts)
   const predecessors = await Promise.all(storages.map((storage) => predecessorOf(call, storage, source, key)))
   const stall = new StallWatch(attempt, destinations, config.stallMinutes, call.clock)
   const writer = new DumpWriter({
@@ -122,6 +146,7 @@ async function beginAttempt(
     signal,
     async onBatch(batch) {
       await refuseIfSuperseded(runSpool, token)
+      await refuseIfCancelled(call)
       await refuseIfAllDropped(attempt, destinations)
       await runSpool.touch(call.clock())
       const payload = { v: 1 as const, run, source, attempt: token, batch, options }
@@ -130,6 +155,7 @@ async function beginAttempt(
     },
     async whileWaiting() {
       await refuseIfSuperseded(runSpool, token)
+      await refuseIfCancelled(call)
       await stall.look()
       await refuseIfAllDropped(attempt, destinations)
       await runSpool.touch(call.clock())
@@ -162,6 +188,8 @@ async function* watched(call: StepCall<'dump'>, writer: DumpWriter, tool: Tool):
     if (first && !looksLikeArchive(chunk)) throw notAnArchive()
     first = false
     yield chunk
+    // It has been copied into its segment.
+    discard(chunk)
     const now = performance.now()
     if (now - lastShown > progressInterval) {
       lastShown = now
@@ -189,9 +217,15 @@ function notAnArchive(): BackupError {
   })
 }
 
+/** The message of a cancel may have been lost; the mark is not. */
+async function refuseIfCancelled({ queues, payload }: StepCall<'dump'>): Promise<void> {
+  if (!(await isCancelled(queues.redis, payload.run))) return
+  throw new BackupError('CANCELLED', 'The run was cancelled.')
+}
+
 async function refuseIfSuperseded(run: RunSpool, token: string): Promise<void> {
   if ((await run.current()) === token) return
-  throw new BackupError('INTERNAL', 'Another execution of this dump took over.', { class: 'permanent' })
+  throw new BackupError('INTERNAL', 'Another execution of this dump took over.', { class: 'transient' })
 }
 
 async function refuseIfAllDropped(attempt: Attempt, destinations: readonly string[]): Promise<void> {

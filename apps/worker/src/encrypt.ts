@@ -1,3 +1,4 @@
+import { discard } from '@securyflex/shared/segments'
 import { addChild, jobIds } from '@securyflex/shared/queue'
 import { dropAll } from './lane.ts'
 import { placeOf } from './place.ts'
@@ -19,7 +20,9 @@ export const encryptStep: StepDefinition<'encrypt'> = {
           signal.throwIfAborted()
           const sealed = sealer.seal(record.id, record.payload, record.plainLength, payload.options.cipher)
           bytes += sealed.length
+          discard(record.payload.bytes)
           await writer.write({ ...record, payload: { compression: 0, bytes: sealed } })
+          discard(sealed)
         }
       })
     }

@@ -6,6 +6,7 @@ import type { StepDefinition } from './step.ts'
 /** Tells one channel how a run ended. A dead channel changes no outcome. */
 export const notifyStep: StepDefinition<'notify'> = {
   step: 'notify',
+  evenIfCancelled: true,
   async work({ payload, config, logger, signal, job }) {
     const message = messageSchema.parse(payload.message)
     if (payload.channel === 'log') {

@@ -1,10 +1,10 @@
-import { BackupReader, newestBackup, type OpenManifest } from '@securyflex/shared/repository'
+import { BackupReader, newestBackup, type OpenManifest, presentOf } from '@securyflex/shared/repository'
 import type { DataKey } from '@securyflex/shared/keys'
 import type { SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
 import type { WorkerContext } from './context.ts'
 
-/** The backup that a run builds upon at one destination, and every segment that it names there. */
+/** The backup that a run builds upon at one destination, and the segments of it that are still there. */
 export interface Predecessor {
   readonly opened: OpenManifest
   readonly index: SegmentIndex
@@ -22,7 +22,7 @@ async function newestOf(
 
 /**
  * What a run may reference at `storage` without storing it: what the newest backup names there, if it was
- * written under the same key (docs/format.md, last section).
+ * written under the same key, and is there (docs/format.md, last section).
  */
 export async function predecessorOf(
   context: WorkerContext,
@@ -32,5 +32,6 @@ export async function predecessorOf(
 ): Promise<Predecessor | undefined> {
   const opened = await newestOf(context, storage, source, key)
   if (opened === undefined || opened.key?.id !== key?.id) return undefined
-  return { opened, index: await new BackupReader(storage, opened).index() }
+  const named = await new BackupReader(storage, opened).index()
+  return { opened, index: await presentOf(storage, source, named) }
 }

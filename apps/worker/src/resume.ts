@@ -1,4 +1,5 @@
 import { asBackupError } from '@securyflex/shared/errors'
+import { queueName } from '@securyflex/shared/queue'
 import type { Job } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 
@@ -8,7 +9,8 @@ import type { WorkerContext } from './context.ts'
  */
 export async function resumeRun({ queues, logger }: WorkerContext, job: Job): Promise<void> {
   const id = job.parent?.id
-  if (id === undefined) return
+  // A message that was sent again is no reason for another backup.
+  if (id === undefined || job.queueName === queueName('notify')) return
   try {
     const run = await queues.get('run').getJob(id)
     if (run?.finishedOn === undefined || (job.processedOn ?? 0) <= run.finishedOn) return

@@ -32,14 +32,12 @@ export async function gatherFacts(
   const dumps = await readDumps((number) => came('dump', jobIds.dump(run, generation, number)))
   const dropped = await droppedReasons(context, run)
   const destinations = plan.destinations.map(async (destination): Promise<DestinationFacts> => {
-    const id = jobIds.destination(run, generation, destination)
     const dump = dumps.at(-1)?.value
+    if (dump === undefined || 'skipped' in dump) return untouched(destination)
+    const id = jobIds.destination(run, dump.attempt, destination)
     return {
       destination,
-      lane:
-        dump === undefined || 'skipped' in dump
-          ? undefined
-          : await laneFailure(run, dump, destination, came, dropped),
+      lane: await laneFailure(run, dump, destination, came, dropped),
       seal: await came('seal', id),
       verify: await came('verify', id),
       prune: await came('prune', id),
@@ -56,6 +54,10 @@ export async function gatherFacts(
     destinations: await Promise.all(destinations),
     channels: await Promise.all(channels),
   }
+}
+
+function untouched(destination: string): DestinationFacts {
+  return { destination, lane: undefined, seal: undefined, verify: undefined, prune: undefined }
 }
 
 /** How a child came out. */

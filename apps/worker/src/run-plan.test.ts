@@ -58,9 +58,17 @@ describe('a run', () => {
 
   it('verifies what was sealed, then prunes what was verified', () => {
     const sealedHere = { ...untouched('local'), seal: sealed }
-    expect(decide(facts({ destinations: [sealedHere] }))).toEqual({ do: 'verify', destinations: ['local'] })
+    expect(decide(facts({ destinations: [sealedHere] }))).toEqual({
+      do: 'verify',
+      destinations: ['local'],
+      dump,
+    })
     const verifiedHere = { ...sealedHere, verify: verified }
-    expect(decide(facts({ destinations: [verifiedHere] }))).toEqual({ do: 'prune', destinations: ['local'] })
+    expect(decide(facts({ destinations: [verifiedHere] }))).toEqual({
+      do: 'prune',
+      destinations: ['local'],
+      dump,
+    })
   })
 
   it('prunes nowhere that failed to verify', () => {

@@ -48,8 +48,11 @@ export interface Judgement {
 /** What a run does next. */
 export type NextAction =
   | { readonly do: 'dump'; readonly number: number }
-  | { readonly do: 'seal'; readonly destinations: readonly string[]; readonly dump: DumpResult }
-  | { readonly do: 'verify' | 'prune'; readonly destinations: readonly string[] }
+  | {
+      readonly do: 'seal' | 'verify' | 'prune'
+      readonly destinations: readonly string[]
+      readonly dump: DumpResult
+    }
   | { readonly do: 'notify'; readonly channels: readonly string[]; readonly judgement: Judgement }
   | { readonly do: 'finish'; readonly judgement: Judgement }
 
@@ -85,8 +88,8 @@ function nextWork(facts: RunFacts): NextAction | undefined {
     good.filter((destination) => destination[step] === undefined).map(({ destination }) => destination)
   const [unsealed, unverified, unpruned] = [without('seal'), without('verify'), without('prune')]
   if (unsealed.length > 0) return { do: 'seal', destinations: unsealed, dump }
-  if (unverified.length > 0) return { do: 'verify', destinations: unverified }
-  if (unpruned.length > 0) return { do: 'prune', destinations: unpruned }
+  if (unverified.length > 0) return { do: 'verify', destinations: unverified, dump }
+  if (unpruned.length > 0) return { do: 'prune', destinations: unpruned, dump }
   return undefined
 }
 

@@ -5,19 +5,21 @@ import { composeMessage } from '@securyflex/shared/notify'
 import {
   addChild,
   countOverlaps,
+  type DumpResult,
   forgetCancel,
   jobIds,
   parsePayload,
   type Payloads,
   reclaimSource,
 } from '@securyflex/shared/queue'
-import { longestRun } from '@securyflex/shared/repository'
+import { layout, longestRun, parseRunId } from '@securyflex/shared/repository'
 import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError } from 'bullmq'
-import type { WorkerContext } from './context.ts'
+import { storageOf, type WorkerContext } from './context.ts'
 import { type Failure, failureText } from './failure.ts'
 import { gatherFacts } from './run-facts.ts'
 import { decide, type Judgement, type NextAction, type RunFacts } from './run-plan.ts'
 import { beginReport, endReport, type ReportInput } from './run-report.ts'
+import { giveBack, type StopReason } from './step.ts'
 
 type Plan = NonNullable<Payloads['run']['plan']>
 
@@ -25,12 +27,17 @@ type Plan = NonNullable<Payloads['run']['plan']>
 const mostDecisions = 100
 
 /** The parent of a backup's jobs: adds children, waits, looks at what came back, adds what is next. */
-export async function run(context: WorkerContext, job: Job, token: string): Promise<RunResult> {
+export async function run(
+  context: WorkerContext,
+  job: Job,
+  token: string,
+  signal: AbortSignal,
+): Promise<RunResult> {
   const request = parseRequest(job)
   try {
-    return await goOn(context, job, token, request)
+    return await goOn(context, job, token, request, signal)
   } catch (error) {
-    throw await comeBackLater(context, job, token, error)
+    throw await comeBackLater(context, job, token, signal, error)
   }
 }
 
@@ -39,15 +46,19 @@ async function goOn(
   job: Job,
   token: string,
   request: Payloads['run'],
+  signal: AbortSignal,
 ): Promise<RunResult> {
   const id = job.id ?? ''
   const plan = request.plan ?? (await settle(context, job, request))
-  const refused = await refusal(context, job, request)
+  const refused = await refusal(context, job, request, plan)
+  await forgiveCancel(context, job)
   for (let decisions = 0; decisions < mostDecisions; decisions++) {
     const input = { run: id, request, plan, generation: job.attemptsMade, overlaps: 0 }
     const facts = await gatherFacts(context, job, plan, refused)
     const next = decide(facts)
     await context.passed(`run:${next.do}`)
+    // Another worker may have the run by now: what follows is that one's to do.
+    signal.throwIfAborted()
     if (next.do === 'finish') return finish(context, input, facts, next.judgement)
     if (next.do === 'dump') await report(context, beginReport(input))
     await addChildren(context, input, next)
@@ -66,9 +77,12 @@ async function comeBackLater(
   context: WorkerContext,
   job: Job,
   token: string,
+  signal: AbortSignal,
   error: unknown,
 ): Promise<unknown> {
   if (error instanceof WaitingChildrenError || error instanceof UnrecoverableError) return error
+  if (signal.aborted && signal.reason === ('shutdown' satisfies StopReason)) return giveBack(job, token)
+  if (signal.aborted) return new Error('Another worker took this run over.')
   const known = asBackupError(error)
   const now = context.clock().getTime()
   if (known.class !== 'transient' || now - job.timestamp > longestRun) {
@@ -116,6 +130,7 @@ async function refusal(
   context: WorkerContext,
   job: Job,
   request: Payloads['run'],
+  plan: Plan,
 ): Promise<Failure | undefined> {
   try {
     requireSource(context.config, request.source)
@@ -124,20 +139,57 @@ async function refusal(
     return { code: known.code, reason: describe(known) }
   }
   const id = job.id ?? ''
+  if (parseRunId(id)?.source !== request.source) {
+    return { code: 'PAYLOAD_INVALID', reason: `“${id}” is not the id of a run of ${request.source}.` }
+  }
+  if ((await isNewGeneration(context, job)) && (await hasManifest(context, request.source, id, plan))) {
+    return {
+      code: 'RUN_FAILED',
+      reason: 'This run stored a backup that did not pass its checks; ask for a new run: npm run backup',
+    }
+  }
   const holder = job.attemptsMade === 0 ? id : await reclaimSource(context.queues, request.source, id)
   if (holder === id) return undefined
   return { code: 'DATABASE_BUSY', reason: `Another run of ${request.source} is under way: ${holder}.` }
 }
 
+/** Whether some destination has a manifest of this run: it is write-once, so the run cannot be made again. */
+async function hasManifest(
+  context: WorkerContext,
+  source: string,
+  run: string,
+  plan: Plan,
+): Promise<boolean> {
+  const found = await Promise.all(
+    plan.destinations.map((name) => storageOf(context, name).stat(layout.manifest(source, run))),
+  )
+  return found.some((object) => object !== undefined)
+}
+
+/** A retried run is wanted again: what cancelled it before counts no more once its new generation begins. */
+async function forgiveCancel(context: WorkerContext, job: Job): Promise<void> {
+  if (await isNewGeneration(context, job)) await forgetCancel(context.queues.redis, job.id ?? '')
+}
+
+/** Whether this is the first wake after the run was retried: nothing of the new generation exists yet. */
+async function isNewGeneration({ queues }: WorkerContext, job: Job): Promise<boolean> {
+  const id = job.id ?? ''
+  const generation = job.attemptsMade
+  if (generation === 0) return false
+  const dump: unknown = await queues.get('dump').getJob(jobIds.dump(id, generation, 1))
+  const told: unknown = await queues.get('notify').getJob(jobIds.notify(id, generation, 'log'))
+  return dump === undefined && told === undefined
+}
+
 async function addChildren(
-  { queues }: WorkerContext,
+  { queues, clock }: WorkerContext,
   { run: id, request, plan, generation }: ReportInput,
   next: Exclude<NextAction, { do: 'finish' }>,
 ): Promise<void> {
   const { source, requestedAt } = request
   const { options, destinations } = plan
   const common = { v: 1 as const, run: id, source }
-  const at = (destination: string) => jobIds.destination(id, generation, destination)
+  const at = (destination: string, { attempt }: DumpResult) => jobIds.destination(id, attempt, destination)
   switch (next.do) {
     case 'dump':
       return addChild(queues, id, 'dump', jobIds.dump(id, generation, next.number), {
@@ -148,23 +200,23 @@ async function addChildren(
     case 'seal':
       for (const destination of next.destinations) {
         const payload = { ...common, destination, requestedAt, options, dump: next.dump }
-        await addChild(queues, id, 'seal', at(destination), payload)
+        await addChild(queues, id, 'seal', at(destination, next.dump), payload)
       }
       return
     case 'verify':
       for (const destination of next.destinations) {
-        await addChild(queues, id, 'verify', at(destination), { ...common, destination })
+        await addChild(queues, id, 'verify', at(destination, next.dump), { ...common, destination })
       }
       return
     case 'prune':
       for (const destination of next.destinations) {
         const payload = { ...common, destination, retentionDays: options.retentionDays }
-        await addChild(queues, id, 'prune', at(destination), payload)
+        await addChild(queues, id, 'prune', at(destination, next.dump), payload)
       }
       return
     case 'notify': {
       const input = { run: id, request, plan, generation, overlaps: await countOverlaps(queues, id) }
-      const message = { ...composeMessage(endReport(input, next.judgement, new Date())) }
+      const message = { ...composeMessage(endReport(input, next.judgement, clock())) }
       for (const channel of next.channels as ('log' | 'webhook')[]) {
         await addChild(queues, id, 'notify', jobIds.notify(id, generation, channel), {
           ...common,
@@ -192,7 +244,6 @@ async function finish(
   const ended = { ...endReport(input, judgement, clock()), notifications }
   await report(context, ended)
   await spool.run(begun.run).remove()
-  await forgetCancel(queues.redis, begun.run)
   if (judgement.outcome === 'failed' || judgement.outcome === 'cancelled') throw failed(judgement)
   return { outcome: judgement.outcome, bytes: ended.bytes ?? 0, destinations: ended.destinations }
 }

@@ -1,7 +1,14 @@
 import { BackupError } from '@securyflex/shared/errors'
-import { type DumpedStream, prepareRepositories, sealBackup } from '@securyflex/shared/repository'
+import {
+  type DumpedStream,
+  longestRun,
+  readInstallation,
+  refuseForeign,
+  sealBackup,
+} from '@securyflex/shared/repository'
 import { type ListEntry, SegmentIndex } from '@securyflex/shared/segments'
 import type { Attempt } from '@securyflex/shared/spool'
+import type { Storage } from '@securyflex/shared/storage'
 import { storageOf } from './context.ts'
 import { sealerOf } from './place.ts'
 import { predecessorOf } from './references.ts'
@@ -12,23 +19,24 @@ import { productVersion } from './version.ts'
 export const sealStep: StepDefinition<'seal'> = {
   step: 'seal',
   async work(call) {
-    const { payload, spool, keys, config, clock, signal } = call
-    const { run, source, destination, options, dump } = payload
+    const { payload, spool, keys, clock, signal } = call
+    const { run, source, destination, dump } = payload
     const storage = storageOf(call, destination)
     const runSpool = spool.run(run)
     if ((await runSpool.current()) !== dump.attempt) return { skipped: 'superseded' }
     const attempt = runSpool.attempt(dump.attempt)
-    const writing = await prepareRepositories([storage], keys, {
-      encrypted: options.cipher !== 'none',
-      installation: config.installation,
-      now: clock(),
-    })
-    const predecessor = await predecessorOf(call, storage, source, writing.key)
+    const facts = await attempt.facts()
+    if (facts === undefined) return { skipped: 'superseded' }
+    refuseTooLate(dump.startedAt, clock())
+    // The key of the attempt, not today's: it sealed the segments that this manifest names.
+    const key = facts.key === null ? undefined : await keys.open(facts.key)
+    const writing = { key, installation: await ownInstallation(call, storage) }
+    const predecessor = await predecessorOf(call, storage, source, key)
     const added = await addedAt(attempt, destination, dump.batches)
     const opened = await sealBackup({
       storage,
       writing,
-      sealer: sealerOf(writing.key),
+      sealer: sealerOf(key),
       keys,
       facts: factsOf(call),
       streams: dump.streams.map((stream) => ({
@@ -43,6 +51,24 @@ export const sealStep: StepDefinition<'seal'> = {
     const { sealedAt, stored } = opened.manifest
     return { sealedAt, stored, manifest: opened.hash }
   },
+}
+
+/** The installation whose repository this is, made sure to be ours still. */
+async function ownInstallation({ keys, config }: StepCall<'seal'>, storage: Storage): Promise<string> {
+  await refuseForeign(storage, keys, config.installation)
+  const installation = await readInstallation(storage)
+  if (installation !== undefined) return installation
+  throw new BackupError('STORAGE_REFUSED', `The repository in ${storage.shown} is gone.`, {
+    hint: 'See what happened to its place; the next run makes a new one.',
+  })
+}
+
+/** What a run may name without storing it is sure to stay only this long; docs/format.md, last section. */
+function refuseTooLate(startedAt: string, now: Date): void {
+  if (now.getTime() - new Date(startedAt).getTime() <= longestRun) return
+  throw new BackupError('STALLED', 'The run took longer than 48 hours, so what it builds upon may be gone.', {
+    hint: 'Ask for a new one: npm run backup',
+  })
 }
 
 function factsOf({ payload }: StepCall<'seal'>) {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Step } from '@securyflex/shared/config'
 import { type Payloads, prefix, queueName, type RedisTarget } from '@securyflex/shared/queue'
 import { type Processor, Worker } from 'bullmq'
@@ -60,10 +61,15 @@ export function serve(
 /** Tells the running steps of one run, or of all, to stop. */
 export function stopJobs(served: readonly Served[], reason: StopReason, run?: string): void {
   for (const { worker, active } of served) {
+    if (reason === 'cancelled' && worker.name === queueName('notify')) continue
     for (const [id, belongsTo] of active) {
       if (run === undefined || belongsTo === run) worker.cancelJob(id, reason)
     }
   }
+}
+
+function forced(served: readonly Served[]): Promise<unknown> {
+  return Promise.allSettled(served.map(({ worker }) => worker.disconnect()))
 }
 
 /** Takes no more jobs, lets running ones end within the grace period, and hands back those that do not. */
@@ -71,6 +77,9 @@ export async function shutDown(served: readonly Served[]): Promise<void> {
   const timer = setTimeout(() => {
     stopJobs(served, 'shutdown')
   }, gracePeriod)
-  await Promise.all(served.map(({ worker }) => worker.close()))
+  const closed = Promise.all(served.map(({ worker }) => worker.close()))
+  // Without Redis nothing can be handed back: then the jobs' locks run out, and others take them.
+  const given = await Promise.race([closed, delay(2 * gracePeriod, 'late' as const, { ref: false })])
+  if (given === 'late') await Promise.race([forced(served), delay(gracePeriod, undefined, { ref: false })])
   clearTimeout(timer)
 }

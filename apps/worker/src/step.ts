@@ -25,6 +25,8 @@ export interface StepDefinition<S extends keyof Results> {
   readonly step: S
   readonly work: (call: StepCall<S>) => Promise<Results[S]>
   /** Called once the step will not be tried again. */
+  /** Done for a cancelled run too: it is told like any other. */
+  readonly evenIfCancelled?: boolean
   readonly gaveUp?: (call: StepCall<S>, error: BackupError) => Promise<void>
 }
 
@@ -34,7 +36,7 @@ export type StopReason = 'cancelled' | 'shutdown' | 'lock lost'
 /** BullMQ's processor for a step: checks the payload, ends cancelled work, decides on retries, redacts. */
 export function processorOf<S extends keyof Results>(
   context: WorkerContext,
-  { step, work, gaveUp }: StepDefinition<S>,
+  { step, work, gaveUp, evenIfCancelled = false }: StepDefinition<S>,
 ): Processor {
   return async (job, token, signal) => {
     const payload = parseOrGiveUp(step, job)
@@ -48,7 +50,7 @@ export function processorOf<S extends keyof Results>(
       signal: signal ?? new AbortController().signal,
     }
     try {
-      if (await isCancelled(context.queues.redis, run)) return cancelled
+      if (!evenIfCancelled && (await isCancelled(context.queues.redis, run))) return cancelled
       await context.spool.run(run).touch(context.clock())
       await context.passed(`${step}:begun`)
       const result = await work(call)
@@ -56,7 +58,8 @@ export function processorOf<S extends keyof Results>(
       return result
     } catch (thrown) {
       const reason = signal?.aborted === true ? (signal.reason as StopReason) : undefined
-      if (reason === 'cancelled') return cancelled
+      // The message may have been lost; what fails in a cancelled run is not worth another try.
+      if (!evenIfCancelled && (await isCancelled(context.queues.redis, run))) return cancelled
       if (reason === 'shutdown') return giveBack(job, token)
       // Another worker has the job now: it judges, and this execution leaves no mark.
       if (reason === 'lock lost') throw new Error('Another worker took this job over.')
@@ -76,7 +79,7 @@ function parseOrGiveUp<S extends keyof Results>(step: S, job: Job): Payloads[S] 
 }
 
 /** Hands a job back for another worker, at no attempt's cost. */
-async function giveBack(job: Job, token: string | undefined): Promise<never> {
+export async function giveBack(job: Job, token: string | undefined): Promise<never> {
   await job.moveToWait(token)
   throw new WaitingError()
 }

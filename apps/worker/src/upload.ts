@@ -1,5 +1,5 @@
 import { storeSegment } from '@securyflex/shared/repository'
-import type { ListEntry } from '@securyflex/shared/segments'
+import { discard, type ListEntry } from '@securyflex/shared/segments'
 import { storageOf } from './context.ts'
 import { type Place, placeOf } from './place.ts'
 import type { StepCall, StepDefinition } from './step.ts'
@@ -49,6 +49,7 @@ async function store(
       const { id, plainLength } = record
       const segment = { id, plainLength, sealed: record.payload.bytes }
       entries.push(await storeSegment(storage, payload.source, place.sealer, segment))
+      discard(segment.sealed)
     }
   }
   try {

@@ -1,10 +1,13 @@
-import { BackupReader, checkBackup, readBackup } from '@securyflex/shared/repository'
+import { BackupReader, checkBackup, readBackup, setAside } from '@securyflex/shared/repository'
 import { asBackupError } from '@securyflex/shared/errors'
 import type { SegmentIndex } from '@securyflex/shared/segments'
 import { storageOf } from './context.ts'
 import type { StepCall, StepDefinition } from './step.ts'
 
-/** Reads back and opens what the run stored at one destination, and today's share of what it referenced. */
+/**
+ * Reads back and opens what the run stored at one destination, and today's share of what it
+ * referenced. What is bad is set aside, so that the next run stores it again.
+ */
 export const verifyStep: StepDefinition<'verify'> = {
   step: 'verify',
   async work(call) {
@@ -13,7 +16,13 @@ export const verifyStep: StepDefinition<'verify'> = {
     const opened = await readBackup(storage, payload.source, payload.run, keys)
     const predecessor = await predecessorIndex(call, opened.manifest.predecessor?.run)
     const reader = new BackupReader(storage, opened)
-    return checkBackup(storage, reader, { predecessor, full: false, now: clock(), signal })
+    return checkBackup(storage, reader, {
+      predecessor,
+      full: false,
+      now: clock(),
+      signal,
+      onBad: (entry) => setAside(storage, payload.source, entry, clock()),
+    })
   },
 }
 

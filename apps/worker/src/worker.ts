@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '@securyflex/shared/config'
 import type { Logger } from '@securyflex/shared/logging'
 import {
@@ -21,8 +22,12 @@ import { schedule } from './schedule.ts'
 import { sealStep } from './seal.ts'
 import { serve, type Served, type Serving, shutDown, stopJobs } from './serve.ts'
 import { processorOf, type StepDefinition } from './step.ts'
+import { claimSpool } from './spool-claim.ts'
 import { uploadStep } from './upload.ts'
 import { verifyStep } from './verify.ts'
+
+/** How long closing the queues may take, in ms. */
+const closingTime = 2000
 
 /** A worker process's workers, one a queue. */
 export interface RunningWorker extends AsyncDisposable {
@@ -53,28 +58,34 @@ export async function startWorker(
   const subscriber = redis.duplicate()
   subscriber.on('error', heard)
   const queues = new Queues(redis, config.worker.retryDelay)
-  const context = await openContext(config, queues, logger, options).catch((error: unknown) => {
-    redis.disconnect()
-    subscriber.disconnect()
-    throw error
-  })
-  // Queues that are opened while Redis is away stay dead when it is back: the first answer is awaited.
-  await redis.ping()
-  const workers = serveAll(context, { target: redisTarget(address), heard })
-  const stopHousekeeping = startHousekeeping(context)
-  void onCancel(subscriber, (cancelled) => {
-    stopJobs(workers, 'cancelled', cancelled)
-  })
-  logger.info('Serving all steps.', { spool: context.spool.id, redis: address.shown })
-
-  const close = async () => {
-    stopHousekeeping()
-    await shutDown(workers)
-    await queues.close()
+  const disconnect = () => {
     subscriber.disconnect()
     redis.disconnect()
   }
-  return { close, [Symbol.asyncDispose]: close }
+  try {
+    const context = await openContext(config, queues, logger, options)
+    // Queues that are opened while Redis is away stay dead when it is back: the first answer is awaited.
+    await redis.ping()
+    const releaseSpool = await claimSpool(redis, context.spool)
+    const workers = serveAll(context, { target: redisTarget(address), heard })
+    const stopHousekeeping = startHousekeeping(context)
+    await onCancel(subscriber, (cancelled) => {
+      stopJobs(workers, 'cancelled', cancelled)
+    })
+    logger.info('Serving all steps.', { spool: context.spool.id, redis: address.shown })
+    const close = async () => {
+      stopHousekeeping()
+      releaseSpool()
+      await shutDown(workers)
+      // Without Redis this would wait for it; what is closed here has nothing left to say.
+      await Promise.race([queues.close(), delay(closingTime, undefined, { ref: false })])
+      disconnect()
+    }
+    return { close, [Symbol.asyncDispose]: close }
+  } catch (error) {
+    disconnect()
+    throw error
+  }
 }
 
 /** Every step's queue, each destination's upload queue among them. */
@@ -84,7 +95,9 @@ function serveAll(context: WorkerContext, serving: Serving): Served[] {
 
   return [
     serve(context, serving, 'schedule', (job) => schedule(context, job)),
-    serve(context, serving, 'run', (job, token) => run(context, job, token ?? '')),
+    serve(context, serving, 'run', (job, token, signal) =>
+      run(context, job, token ?? '', signal ?? new AbortController().signal),
+    ),
     step(dumpStep),
     step(compressStep),
     step(encryptStep),

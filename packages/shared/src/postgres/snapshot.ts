@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { BackupError } from '@securyflex/shared/errors'
 import pg from 'pg'
 import { oneRow } from './rows.ts'
@@ -31,6 +32,8 @@ const sessionSettings: readonly (readonly [string, string])[] = [
   ['transaction_timeout', '0'],
   ['lock_timeout', '10s'],
   ['tcp_keepalives_idle', '60'],
+  ['tcp_keepalives_interval', '10'],
+  ['tcp_keepalives_count', '6'],
   ['client_connection_check_interval', '10s'],
 ]
 
@@ -55,6 +58,36 @@ export async function holdSnapshot(client: pg.Client, lockName: string): Promise
     await client.query('ROLLBACK')
     throw error
   }
+}
+
+/** How long an ended session may take to be gone, in ms. */
+const goneWithin = 5000
+
+/**
+ * Ends the session of process `pid` if it is one of ours that holds an advisory lock in this database: a
+ * stopped worker's, whose snapshot would otherwise be held until that worker wakes up. Waits until it is gone.
+ */
+export async function endStaleSession(
+  client: pg.Client,
+  pid: number,
+  applicationName: string,
+): Promise<void> {
+  const mine = `FROM pg_catalog.pg_stat_activity AS session
+    WHERE session.pid = $1 AND session.application_name = $2 AND session.datname = current_database()
+    AND EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = session.pid)`
+  await client.query(`SELECT pg_catalog.pg_terminate_backend(session.pid) ${mine}`, [pid, applicationName])
+  const deadline = Date.now() + goneWithin
+  while (Date.now() < deadline) {
+    const { rowCount } = await client.query(`SELECT 1 ${mine}`, [pid, applicationName])
+    if (rowCount === 0) return
+    await delay(50)
+  }
+}
+
+/** The server's process behind `client`. */
+export async function sessionProcess(client: pg.Client): Promise<number> {
+  const { pid } = await oneRow<{ pid: number }>(client, 'SELECT pg_catalog.pg_backend_pid() AS pid')
+  return pid
 }
 
 async function setWhereKnown(client: pg.Client, name: string, value: string): Promise<void> {

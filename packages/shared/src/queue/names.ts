@@ -25,7 +25,6 @@ export const jobIds = {
   dump: (run: string, generation: number, dump: number) =>
     `${run}.${String(generation)}.dump-${String(dump)}`,
   batch: (run: string, attempt: string, batch: number) => `${run}.${attempt}.${String(batch)}`,
-  destination: (run: string, generation: number, destination: string) =>
-    `${run}.${String(generation)}.${destination}`,
+  destination: (run: string, attempt: string, destination: string) => `${run}.${attempt}.${destination}`,
   notify: (run: string, generation: number, channel: string) => `${run}.${String(generation)}.${channel}`,
 }

@@ -149,7 +149,7 @@ describe('a retried run', () => {
 
 /** Makes a run that waits for one child, a verify job, and gives that child's id. */
 async function park(run: string): Promise<string> {
-  const id = jobIds.destination(run, 0, 'local')
+  const id = jobIds.destination(run, '9f3c2a1b', 'local')
   const parked = new Promise<void>((resolve) => {
     const worker = serve('run', async (job) => {
       const { WaitingChildrenError } = await import('bullmq')
@@ -183,7 +183,7 @@ describe('a child of a run', () => {
 
   it('that has failed already is left alone: it is not waited for again', async () => {
     await requestRun(queues, first, request())
-    const id = jobIds.destination(first, 0, 'local')
+    const id = jobIds.destination(first, '9f3c2a1b', 'local')
     await addChild(queues, first, 'verify', id, child)
     const worker = serve('verify', () => Promise.reject(new Error('bad')))
     await new Promise<void>((resolve) => {
@@ -233,7 +233,7 @@ describe('names and policies', () => {
     const ids = [
       jobIds.dump(first, 0, 1),
       jobIds.batch(first, '9f3c2a1b', 7),
-      jobIds.destination(first, 2, 'local'),
+      jobIds.destination(first, '9f3c2a1b', 'local'),
       jobIds.notify(first, 0, 'log'),
     ]
     expect(ids.some((id) => id.includes(':'))).toBe(false)

@@ -1,5 +1,5 @@
 import { asBackupError, BackupError } from '@securyflex/shared/errors'
-import type { ListEntry, SegmentIndex } from '@securyflex/shared/segments'
+import { discard, type ListEntry, SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
 import { layout, segmentIdOf } from './layout.ts'
 import type { BackupReader } from './reading.ts'
@@ -25,6 +25,22 @@ async function findSuspects(storage: Storage, source: string, index: SegmentInde
   return [...index].filter((_, at) => seen[at] === 0)
 }
 
+/** What of `index` is at `storage` with its listed size: only that may be named without being stored again. */
+export async function presentOf(
+  storage: Storage,
+  source: string,
+  index: SegmentIndex,
+): Promise<SegmentIndex> {
+  const suspects = new SegmentIndex()
+  for (const entry of await findSuspects(storage, source, index)) suspects.add(entry)
+  if (suspects.size === 0) return index
+  const present = new SegmentIndex()
+  for (const entry of index) {
+    if (!suspects.has(entry.id)) present.add(entry)
+  }
+  return present
+}
+
 /**
  * Makes sure that every segment of `index` is there with its size, opening those of another size.
  * @throws the error of the first bad segment, the number of bad ones in its message
@@ -34,10 +50,14 @@ export async function checkPresence(
   reader: BackupReader,
   index: SegmentIndex,
   signal: AbortSignal,
+  onBad: OnBad = () => Promise.resolve(),
 ): Promise<void> {
   const suspects = await findSuspects(storage, reader.manifest.source, index)
-  await openSegments(reader, suspects, signal)
+  await openSegments(reader, suspects, signal, onBad)
 }
+
+/** Told of each segment that is not what it was. */
+type OnBad = (entry: ListEntry) => Promise<void>
 
 /** What a check opened and saw. */
 export interface Checked {
@@ -53,20 +73,27 @@ export interface Checked {
  * Checks a stored backup: opens what is new against `predecessor`, and of the rest today's share; looks for
  * all others in the listing. `full` reads every stream from end to end.
  * @param predecessor what the backup before it named here; undefined opens everything
+ * @param onBad told of each bad segment, e.g. to set it aside
  * @throws the error of the first bad segment, the number of bad ones in its message
  */
 export async function checkBackup(
   storage: Storage,
   reader: BackupReader,
-  options: { predecessor: SegmentIndex | undefined; full: boolean; now: Date; signal: AbortSignal },
+  options: {
+    predecessor: SegmentIndex | undefined
+    full: boolean
+    now: Date
+    signal: AbortSignal
+    onBad?: OnBad
+  },
 ): Promise<Checked> {
   const index = await reader.index()
-  await checkPresence(storage, reader, index, options.signal)
+  await checkPresence(storage, reader, index, options.signal, options.onBad)
   const today = Math.floor(options.now.getTime() / day) % rotation
   const due = [...index].filter(
     ({ id }) => options.full || !options.predecessor?.has(id) || id.readUInt32BE(4) % rotation === today,
   )
-  await openSegments(reader, due, options.signal)
+  await openSegments(reader, due, options.signal, options.onBad)
   if (options.full) await checkStreams(reader, options.signal)
   const bytes = due.reduce((sum, entry) => sum + entry.sealedLength, 0)
   return { opened: due.length, listed: index.size - due.length, bytes }
@@ -78,20 +105,27 @@ async function checkStreams(reader: BackupReader, signal: AbortSignal): Promise<
   }
 }
 
+/** Whether an error means that the object is bad, not that a key is missing or wrong. */
+function isRotten({ code }: BackupError): boolean {
+  return code === 'SEGMENT_TAMPERED' || code === 'SEGMENT_TRUNCATED' || code === 'SEGMENT_FOREIGN'
+}
+
 async function openSegments(
   reader: BackupReader,
   entries: readonly ListEntry[],
   signal: AbortSignal,
+  onBad: OnBad = () => Promise.resolve(),
 ): Promise<void> {
   const problems: BackupError[] = []
   const queue = entries.values()
   const work = async () => {
     for (const entry of queue) {
       signal.throwIfAborted()
-      await reader.segment(entry).catch((error: unknown) => {
+      await reader.segment(entry).then(discard, async (error: unknown) => {
         const known = asBackupError(error)
         if (known.class === 'transient') throw error
         problems.push(known)
+        if (isRotten(known)) await onBad(entry)
       })
     }
   }

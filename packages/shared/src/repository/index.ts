@@ -1,5 +1,6 @@
 export { type FoundBackup, findBackups, listRuns, listSources, newestBackup, readBackup } from './backups.ts'
-export { checkBackup, type Checked, checkPresence } from './checking.ts'
+export { setAside } from './aside.ts'
+export { checkBackup, type Checked, checkPresence, presentOf } from './checking.ts'
 export { decodeDocument, encodeDocument, type ReadDocument } from './document.ts'
 export { layout, reservedNames, runOf } from './layout.ts'
 export { type Manifest, type ManifestStream, type StreamKind, streamKinds } from './manifest.ts'

@@ -8,6 +8,8 @@ export const layout = {
     const name = id.toString('hex')
     return `${source}/segments/${name.slice(0, 2)}/${name}`
   },
+  aside: (source: string, id: Buffer, time: Date) =>
+    `${source}/aside/${id.toString('hex')}.${String(time.getTime())}`,
   backups: (source: string) => `${source}/backups/`,
   manifest: (source: string, run: string) => `${source}/backups/${run}.json`,
   runs: (source: string) => `${source}/runs/`,

@@ -54,6 +54,7 @@ export async function sealBackup(sealing: Sealing): Promise<OpenManifest> {
   const reader = new BackupReader(storage, { manifest, key: sealing.writing.key })
   await checkPresence(storage, reader, index, sealing.signal)
   const document = encodeDocument(name, manifest, sealing.writing.key)
+  sealing.signal.throwIfAborted()
   await storage.putIfAbsent(name, document)
   const stored = await storage.get(name)
   if (stored === undefined) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { asBackupError, BackupError } from '@securyflex/shared/errors'
-import type { ListEntry, Sealer } from '@securyflex/shared/segments'
+import { discard, type ListEntry, type Sealer } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
 import { layout } from './layout.ts'
 
@@ -79,7 +79,9 @@ export async function readSegment(
     })
   }
   try {
-    return await sealer.open(entry.id, sealed)
+    const plain = await sealer.open(entry.id, sealed)
+    if (plain.buffer !== sealed.buffer) discard(sealed)
+    return plain
   } catch (error) {
     throw inPlace(error, name, sealed, entry)
   }

@@ -19,6 +19,8 @@ export interface AttemptFacts {
   readonly key: KeyRecord | null
   /** Names, in the order that batch records refer to. */
   readonly destinations: readonly string[]
+  /** Process id of the server's process that holds the snapshot: whoever takes the run over ends it. */
+  readonly backend?: number
 }
 
 /** A segment's place in a stream: its id and plain length. */

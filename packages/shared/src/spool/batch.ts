@@ -1,7 +1,7 @@
 import { readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemCode } from '@securyflex/shared/errors'
-import { ensureDirectory, temporaryName, writeFileDurably } from '@securyflex/shared/files'
+import { ensureDirectory, exists, temporaryName, writeFileDurably } from '@securyflex/shared/files'
 import { decodeEntry, encodeEntry, type ListEntry, listEntryLength } from '@securyflex/shared/segments'
 import { type BatchRecord, readRecords, recordOverhead, RecordWriter, type SpoolCipher } from './records.ts'
 import { inSpool } from './trouble.ts'
@@ -110,6 +110,10 @@ export class Batch {
     return Array.from({ length: bytes.length / listEntryLength }, (_, index) =>
       decodeEntry(bytes, index * listEntryLength),
     )
+  }
+
+  async isDone(destination: string): Promise<boolean> {
+    return exists(join(this.#directory, doneName(destination)))
   }
 
   /** Frees the batch's room if each of `destinations` is done. The records of what was done stay. */

@@ -1,0 +1,20 @@
+import type { ListEntry } from '@securyflex/shared/segments'
+import type { Storage } from '@securyflex/shared/storage'
+import { layout } from './layout.ts'
+
+/**
+ * Takes a bad segment out of the way, keeping its bytes for whoever looks into it: the next run misses it and
+ * stores it again, which mends every backup that names it.
+ */
+export async function setAside(
+  storage: Storage,
+  source: string,
+  { id }: ListEntry,
+  now: Date,
+): Promise<void> {
+  const name = layout.segment(source, id)
+  const bytes = await storage.get(name)
+  if (bytes === undefined) return
+  await storage.put(layout.aside(source, id, now), bytes)
+  await storage.delete(name)
+}
