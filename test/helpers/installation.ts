@@ -31,8 +31,8 @@ export interface Installation extends AsyncDisposable {
   startWorker(place?: string): Promise<WorkerProcess>
   /** Asks for a run and gives its id. */
   request(): Promise<string>
-  /** Waits until the run's job has ended, and gives it. */
-  ended(run: string): Promise<Job>
+  /** Waits until the run's job has ended, at most `limit` ms (default: a minute), and gives it. */
+  ended(run: string, limit?: number): Promise<Job>
   report(run: string): Promise<RunReport | undefined>
   /** What is left in the spool. */
   spoolRuns(): Promise<string[]>
@@ -100,7 +100,7 @@ export async function startInstallation(
       })
       return run
     },
-    ended: (run) => waitForEnd(queues, run),
+    ended: (run, limit) => waitForEnd(queues, run, limit),
     report: (run) => readReport(storage, source, run, new KeyRing(config.keys)),
     spoolRuns: () => readdir(join(config.spool.directory, 'runs')),
     async [Symbol.asyncDispose]() {
@@ -161,13 +161,13 @@ function inherited(): Record<string, string> {
   )
 }
 
-async function waitForEnd(queues: Queues, run: string): Promise<Job> {
-  const deadline = Date.now() + 60_000
+async function waitForEnd(queues: Queues, run: string, limit = 60_000): Promise<Job> {
+  const deadline = Date.now() + limit
   for (;;) {
     const state = await queues.get('run').getJobState(run)
     if (state === 'completed' || state === 'failed') return (await queues.get('run').getJob(run)) as Job
     if (Date.now() > deadline)
-      throw new Error(`${run} is ${state} after a minute: ${await describeJobs(queues)}`)
+      throw new Error(`${run} is ${state} after ${String(limit)} ms: ${await describeJobs(queues)}`)
     await wait(25)
   }
 }

@@ -1,6 +1,9 @@
 import { BackupError } from '@securyflex/shared/errors'
 import pg from 'pg'
 
+/** SQLSTATE of bytes that are no text in the client's encoding (character_not_in_repertoire). */
+export const noText = '22021'
+
 /** The server's error about `what`, in this project's words. */
 export function explainReading(error: unknown, what: string): BackupError {
   if (error instanceof BackupError) return error
@@ -24,6 +27,16 @@ export function explainReading(error: unknown, what: string): BackupError {
       `${what[0]?.toUpperCase() ?? ''}${what.slice(1)} was dropped while the database was read.`,
       {
         hint: 'Run backups at another time than migrations; the next attempt takes a new snapshot.',
+        cause: error,
+      },
+    )
+  }
+  if (state === noText) {
+    return new BackupError(
+      'DATABASE_REFUSED',
+      `The fingerprint cannot be taken: ${what} are not all UTF-8 (${said}).`,
+      {
+        hint: 'Rename what has such a name, or set BACKUP_FINGERPRINT=off: the backup itself takes any bytes.',
         cause: error,
       },
     )

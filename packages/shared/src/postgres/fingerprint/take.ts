@@ -1,9 +1,10 @@
 import type { FingerprintLevel } from '@securyflex/shared/config'
-import type pg from 'pg'
+import pg from 'pg'
 import { allRows, oneRow } from '../rows.ts'
 import { databaseShape } from './database.ts'
 import type { Fingerprint, RecordedLevel } from './fingerprint.ts'
 import { largeObjects } from './large-objects.ts'
+import { explainReading, noText } from './reading-error.ts'
 import { sequences } from './sequences.ts'
 import { ignoreLostConnection, inSubtransaction } from './subtransaction.ts'
 import { tables } from './tables.ts'
@@ -39,6 +40,19 @@ export async function takeFingerprint(
 }
 
 async function record(client: pg.Client, level: RecordedLevel): Promise<Fingerprint> {
+  try {
+    return await recordAll(client, level)
+  } catch (error) {
+    throw isNoText(error) ? explainReading(error, 'the names in this database') : error
+  }
+}
+
+/** A name in a database of SQL_ASCII can be any bytes. */
+function isNoText(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === noText
+}
+
+async function recordAll(client: pg.Client, level: RecordedLevel): Promise<Fingerprint> {
   await fixSettings(client)
   const found = { sequences: await sequences(client) }
   const facts = await oneRow<{ taken: Date; version: string; number: number; probe: string }>(
