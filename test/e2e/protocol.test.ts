@@ -54,7 +54,11 @@ describe('cancelling', () => {
       const job = await installation.ended(run)
       expect(second.process.exitCode).toBeNull()
       expect(await job.getState()).toBe('failed')
-      expect(await installation.report(run)).toMatchObject({ outcome: 'cancelled', code: 'CANCELLED' })
+      expect(await installation.report(run)).toMatchObject({
+        outcome: 'cancelled',
+        code: 'CANCELLED',
+        notifications: [{ channel: 'log', delivered: true }],
+      })
       expect(await installation.spoolRuns()).toEqual([])
       expect(await listRuns(installation.storage, installation.source)).toEqual(before)
     },
