@@ -9,7 +9,6 @@ import {
   type RestoredFile,
   restoreFile,
 } from '@securyflex/shared/backup'
-import pg from 'pg'
 import { confirm } from './output/confirm.ts'
 import { quoted } from './output/examples.ts'
 import { note, print, printJson } from './output/print.ts'
@@ -68,7 +67,7 @@ export async function restoreDump(
 }
 
 /** What opens files of openssl: its own passphrase, else the keys as they are written. */
-export function passphrasesOf({ opensslPassphrase, keys }: Config) {
+function passphrasesOf({ opensslPassphrase, keys }: Config) {
   const all = [opensslPassphrase, keys.current, ...keys.previous]
   return all.filter((one) => one !== undefined)
 }
@@ -114,7 +113,9 @@ function show(restored: RestoredFile, file: DumpFile, target: Connection, derive
 }
 
 function showRenaming(database: string, wanted: string): void {
-  const [from, to, before] = [database, wanted, `${wanted}_before`].map((name) => pg.escapeIdentifier(name))
+  const [from, to, before] = [database, wanted, `${wanted}_before`].map(
+    (name) => `"${name.replaceAll('"', '""')}"`,
+  )
   print(`"${wanted}" is as it was. To put the restored one in its place, when nobody is connected to it:`)
   print(
     `  ALTER DATABASE ${String(to)} RENAME TO ${String(before)}; ALTER DATABASE ${String(from)} RENAME TO ${String(to)};`,

@@ -3,9 +3,9 @@ import { saltedMagic } from '../openssl/salted.ts'
 /** What bytes are, by their beginning. */
 export type Kind = Wrapping | DumpKind
 /** What something else is inside of. */
-export type Wrapping = 'openssl' | 'gzip' | 'zstd'
-/** What can be restored; `cluster` is told apart, because it creates databases of its own. */
-export type DumpKind = 'custom' | 'tar' | 'sql'
+type Wrapping = 'openssl' | 'gzip' | 'zstd'
+/** What can be restored. */
+type DumpKind = 'custom' | 'tar' | 'sql'
 
 /** How many first bytes tell. */
 export const tellingBytes = 64 * 1024
@@ -25,7 +25,7 @@ export function recognise(head: Buffer): Kind | undefined {
   return looksLikeSql(head) ? 'sql' : undefined
 }
 
-export function beginsWith(head: Buffer, magic: Buffer): boolean {
+function beginsWith(head: Buffer, magic: Buffer): boolean {
   return magic.equals(head.subarray(0, magic.length))
 }
 

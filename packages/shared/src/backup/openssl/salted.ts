@@ -9,7 +9,7 @@ const headerLength = 16
 const blockLength = 16
 
 /** Iterations of PBKDF2 in what is written: OWASP's figure of 2023 for HMAC-SHA256. */
-export const writtenDerivation: Derivation = { iterations: 600_000, digest: 'sha256' }
+const writtenDerivation: Derivation = { iterations: 600_000, digest: 'sha256' }
 
 /** The line that reads what {@link encryptSalted} wrote; `variable` holds the passphrase. */
 export function opensslLine(file: string, plain: string, variable: string): string {

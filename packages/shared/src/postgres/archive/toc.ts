@@ -1,5 +1,5 @@
 /** Where an entry of a table of contents says where its data is. */
-export interface TocEntry {
+interface TocEntry {
   readonly dumpId: number
   /** Position of its flag; the offset follows it. */
   readonly at: number
