@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import { constants, gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib'
 import type { Compression } from '@securyflex/shared/config'
+import { discard } from './discard.ts'
 
 /** The header's codes; docs/format.md, "Segments". */
 export const compressionCodes = { none: 0, gzip: 1, zstd: 2 } as const
@@ -22,16 +23,22 @@ const fromZstd = promisify(zstdDecompress)
 export async function compress(plain: Buffer, { algorithm, level }: Compression): Promise<Payload> {
   const asItIs: Payload = { compression: compressionCodes.none, bytes: plain }
   if (algorithm === 'none') return asItIs
+  // Room for the worst case: zstd then writes there directly, and the default, 16 KiB, would wake this thread a
+  // hundred times a segment. Memory that is not written to is not taken.
+  const chunkSize = plain.length + (plain.length >> 8) + 64 * 1024
   const bytes =
     algorithm === 'gzip'
-      ? await withGzip(plain, { level })
-      : await withZstd(plain, { params: { [constants.ZSTD_c_compressionLevel]: level } })
-  return bytes.length < plain.length ? { compression: compressionCodes[algorithm], bytes } : asItIs
+      ? await withGzip(plain, { level, chunkSize })
+      : await withZstd(plain, { chunkSize, params: { [constants.ZSTD_c_compressionLevel]: level } })
+  if (bytes.length < plain.length) return { compression: compressionCodes[algorithm], bytes }
+  discard(bytes)
+  return asItIs
 }
 
 /** The plain bytes again; stops beyond `plainLength`, so a small object cannot fill the memory. */
 export async function decompress({ compression, bytes }: Payload, plainLength: number): Promise<Buffer> {
-  const limits = { maxOutputLength: plainLength }
+  // Room for all of it at once, and a little more, or the end would be looked for in another piece of that size.
+  const limits = { maxOutputLength: plainLength, chunkSize: plainLength + 64 }
   if (compression === compressionCodes.none) return bytes
   return compression === compressionCodes.gzip ? fromGzip(bytes, limits) : fromZstd(bytes, limits)
 }

@@ -1,3 +1,4 @@
+export { discard } from './discard.ts'
 export { compress, type CompressionCode, decompress, type Payload } from './compress.ts'
 export { Cutter, longestSegment, shortestSegment } from './cut.ts'
 export { type Identity } from './identity.ts'

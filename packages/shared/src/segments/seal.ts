@@ -11,6 +11,7 @@ import type { Cipher } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import type { DataKey } from '@securyflex/shared/keys'
 import { decompress, type Payload } from './compress.ts'
+import { discard } from './discard.ts'
 import {
   type CipherCode,
   cipherCodes,
@@ -51,7 +52,10 @@ export class Sealer {
       keyId: this.#keyId,
       salt: encrypted ? randomBytes(32) : Buffer.alloc(32),
     })
-    return Buffer.concat([header, ...this.#encrypt(header, id, payload.bytes)])
+    const parts = this.#encrypt(header, id, payload.bytes)
+    const sealed = Buffer.concat([header, ...parts])
+    for (const part of parts) if (part !== payload.bytes) discard(part)
+    return sealed
   }
 
   /**
@@ -67,6 +71,8 @@ export class Sealer {
         throw tampered(name, 'it does not decompress to its declared length', cause)
       },
     )
+    // What was stored as it is shares memory with one of the two.
+    if (bytes.buffer !== sealed.buffer && bytes.buffer !== plain.buffer) discard(bytes)
     if (plain.length !== header.plainLength) throw tampered(name, 'its length is not the declared one')
     if (!timingSafeEqual(this.identity.identify(plain), id)) {
       throw new BackupError('SEGMENT_TAMPERED', `Segment ${name} holds the bytes of another segment.`)
@@ -101,7 +107,7 @@ export class Sealer {
       return [gcm.update(bytes), gcm.final(), gcm.getAuthTag()]
     }
     const cbc = createCipheriv('aes-256-cbc', key.encryption, key.nonce)
-    const ciphertext = Buffer.concat([cbc.update(bytes), cbc.final()])
+    const ciphertext = joined(cbc.update(bytes), cbc.final())
     return [ciphertext, mac(key.mac, header, id, ciphertext)]
   }
 
@@ -150,10 +156,18 @@ function finish(
   name: string,
 ): Buffer {
   try {
-    return Buffer.concat([decipher.update(body), decipher.final()])
+    return joined(decipher.update(body), decipher.final())
   } catch (cause) {
     throw tampered(name, 'its authentication code does not match', cause)
   }
+}
+
+/** Both in one, without a copy where the second is empty, as with GCM. */
+function joined(first: Buffer, second: Buffer): Buffer {
+  if (second.length === 0) return first
+  const whole = Buffer.concat([first, second])
+  discard(first)
+  return whole
 }
 
 function checksum(header: Buffer, id: Buffer, bytes: Buffer): Buffer {

@@ -3,7 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { BackupError } from '@securyflex/shared/errors'
 import type { DataKey } from '@securyflex/shared/keys'
-import { type CompressionCode, longestSegment, type Payload } from '@securyflex/shared/segments'
+import { type CompressionCode, discard, longestSegment, type Payload } from '@securyflex/shared/segments'
 import { inSpool } from './trouble.ts'
 
 /** One segment on its way: plain, compressed or sealed, according to the file it is in. */
@@ -73,7 +73,9 @@ export class RecordWriter {
     header.writeUInt32BE(record.payload.bytes.length + extra, 36)
     header.writeUInt32BE(record.destinations.reduce((mask, index) => mask | (1 << index), 0) >>> 0, 40)
     header.writeUInt8(record.payload.compression, 44)
-    await this.#append([header, ...this.#hide(header, record.payload.bytes)])
+    const hidden = this.#hide(header, record.payload.bytes)
+    await this.#append([header, ...hidden])
+    for (const part of hidden) if (part !== record.payload.bytes) discard(part)
     this.#count += 1
   }
 
@@ -125,7 +127,7 @@ function after(parts: Buffer[], count: number): Buffer[] {
 }
 
 /**
- * The records of a batch file, one at a time.
+ * The records of a batch file, one at a time. Their payloads are the caller's to discard.
  * @throws SPOOL_DAMAGED if the file is cut short or altered
  */
 export async function* readRecords(path: string, cipher: SpoolCipher): AsyncGenerator<BatchRecord> {
@@ -170,7 +172,10 @@ function show(header: Buffer, hidden: Buffer, cipher: SpoolCipher, path: string)
     const gcm = createDecipheriv('aes-256-gcm', cipher.key, hidden.subarray(0, nonceBytes))
       .setAAD(header)
       .setAuthTag(hidden.subarray(-tagBytes))
-    return Buffer.concat([gcm.update(hidden.subarray(nonceBytes, -tagBytes)), gcm.final()])
+    const plain = gcm.update(hidden.subarray(nonceBytes, -tagBytes))
+    gcm.final()
+    discard(hidden)
+    return plain
   } catch (cause) {
     throw damaged(path, cause)
   }
