@@ -1,5 +1,5 @@
 import { BackupError } from '@securyflex/shared/errors'
-import type { Redis } from 'ioredis'
+import type { Queues } from '@securyflex/shared/queue'
 
 /** Between two questions, in ms. */
 const interval = 2000
@@ -13,7 +13,7 @@ export class RedisWatch implements Disposable {
   readonly #timer: NodeJS.Timeout
   #answered = performance.now()
 
-  constructor(redis: Redis, patience: number) {
+  constructor(redis: Queues['redis'], patience: number) {
     this.#timer = setInterval(() => {
       if (performance.now() - this.#answered > Math.max(patience, 3 * interval))
         this.#controller.abort(gone())
@@ -29,7 +29,7 @@ export class RedisWatch implements Disposable {
     clearInterval(this.#timer)
   }
 
-  #ask(redis: Redis): void {
+  #ask(redis: Queues['redis']): void {
     redis.ping().then(
       () => {
         this.#answered = performance.now()

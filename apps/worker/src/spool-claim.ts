@@ -1,7 +1,6 @@
 import { BackupError } from '@securyflex/shared/errors'
-import { prefix } from '@securyflex/shared/queue'
+import { prefix, type Queues } from '@securyflex/shared/queue'
 import type { Spool } from '@securyflex/shared/spool'
-import type { Redis } from 'ioredis'
 
 const key = `${prefix}:spool`
 /** Seconds for which a spool counts after its last worker was seen. */
@@ -15,7 +14,7 @@ const interval = 20_000
  * @returns how to stop
  * @throws SPOOL_UNUSABLE
  */
-export async function claimSpool(redis: Redis, spool: Spool): Promise<() => void> {
+export async function claimSpool(redis: Queues['redis'], spool: Spool): Promise<() => void> {
   await redis.set(key, spool.id, 'EX', lasts, 'NX')
   const claimed = await redis.get(key)
   if (claimed !== null && claimed !== spool.id) {
