@@ -41,7 +41,7 @@ it(
       `CREATE TABLE customer AS SELECT n AS id, repeat(md5(n::text), 20) AS name FROM generate_series(1, 60000) n`,
     )
     const databases = async () =>
-      (await database.query('SELECT datname FROM pg_database ORDER BY 1')).rows.length
+      (await database.query(`SELECT FROM pg_database WHERE datname LIKE 'securyflex_demo%'`)).rowCount
     const before = await databases()
     await using demo = startCommand(['demo'], { TMPDIR: directory.path, DATABASE_URL: database.url })
     expect({ status: await demo.ended, output: demo.lines.join('\n') }).toMatchObject({ status: 0 })

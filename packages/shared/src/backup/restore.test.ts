@@ -71,8 +71,10 @@ async function restoreFrom(
   return { ...restored, name }
 }
 
+/** Of this file: the server is shared with others that run at the same time. */
 async function databases(): Promise<string[]> {
-  const { rows } = await source.query('SELECT datname AS name FROM pg_database ORDER BY 1')
+  const mine = `SELECT datname AS name FROM pg_database WHERE datname LIKE '%${source.name}%' ORDER BY 1`
+  const { rows } = await source.query(mine)
   return rows.map(({ name }) => String(name))
 }
 
