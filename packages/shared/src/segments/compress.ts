@@ -1,5 +1,13 @@
 import { promisify } from 'node:util'
-import { constants, gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib'
+import {
+  constants,
+  createGzip,
+  createZstdCompress,
+  gunzip,
+  type Gzip,
+  type ZstdCompress,
+  zstdDecompress,
+} from 'node:zlib'
 import type { Compression } from '@securyflex/shared/config'
 import { discard } from './discard.ts'
 
@@ -13,9 +21,7 @@ export interface Payload {
   readonly bytes: Buffer
 }
 
-// One call a segment: streams of this zlib append an empty frame and their worker threads fail (docs/design.md).
-const withGzip = promisify(gzip)
-const withZstd = promisify(zstdCompress)
+// One call a segment: streams of this zlib that are written to in pieces append an empty frame.
 const fromGzip = promisify(gunzip)
 const fromZstd = promisify(zstdDecompress)
 
@@ -23,16 +29,50 @@ const fromZstd = promisify(zstdDecompress)
 export async function compress(plain: Buffer, { algorithm, level }: Compression): Promise<Payload> {
   const asItIs: Payload = { compression: compressionCodes.none, bytes: plain }
   if (algorithm === 'none') return asItIs
-  // Room for the worst case: zstd then writes there directly, and the default, 16 KiB, would wake this thread a
-  // hundred times a segment. Memory that is not written to is not taken.
+  // Room for the worst case, as zstd bounds it: the default, 16 KiB, would wake this thread a hundred times a
+  // segment. Memory that is not written to is not taken.
   const chunkSize = plain.length + (plain.length >> 8) + 64 * 1024
-  const bytes =
+  const bytes = await passThrough(
     algorithm === 'gzip'
-      ? await withGzip(plain, { level, chunkSize })
-      : await withZstd(plain, { chunkSize, params: { [constants.ZSTD_c_compressionLevel]: level } })
+      ? createGzip({ level, chunkSize })
+      : createZstdCompress({ chunkSize, params: { [constants.ZSTD_c_compressionLevel]: level } }),
+    plain,
+  )
   if (bytes.length < plain.length) return { compression: compressionCodes[algorithm], bytes }
   discard(bytes)
   return asItIs
+}
+
+/**
+ * What `zstdCompress` and `gzip` of node:zlib do, which lay their output into one buffer, in two parts, and join
+ * those in another one that is as long.
+ */
+function passThrough(engine: Gzip | ZstdCompress, plain: Buffer): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = []
+    engine.on('data', (part: Buffer) => parts.push(part))
+    engine.once('error', reject)
+    engine.once('end', () => resolve(joined(parts)))
+    engine.end(plain)
+  })
+}
+
+/** Without a copy where the parts lie behind each other in one buffer. */
+function joined(parts: readonly Buffer[]): Buffer {
+  const [first] = parts
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  if (first === undefined || !follow(parts)) return Buffer.concat(parts, length)
+  return Buffer.from(first.buffer, first.byteOffset, length)
+}
+
+function follow(parts: readonly Buffer[]): boolean {
+  return parts.every((part, index) => {
+    const before = parts[index - 1]
+    return (
+      before === undefined ||
+      (part.buffer === before.buffer && part.byteOffset === before.byteOffset + before.length)
+    )
+  })
 }
 
 /** The plain bytes again; stops beyond `plainLength`, so a small object cannot fill the memory. */
