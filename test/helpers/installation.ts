@@ -29,6 +29,8 @@ export interface Installation extends AsyncDisposable {
   readonly source: string
   /** Starts a worker process, held at `place` if one is named, and waits until it serves. */
   startWorker(place?: string): Promise<WorkerProcess>
+  /** Starts a producer process, which looks every half second. */
+  startProducer(): Promise<WorkerProcess>
   /** Asks for a run and gives its id. */
   request(): Promise<string>
   /** Waits until the run's job has ended, at most `limit` ms (default: a minute), and gives it. */
@@ -85,9 +87,14 @@ export async function startInstallation(
     storage,
     source,
     async startWorker(place) {
-      const worker = await startWorkerProcess(env, directory.path, place)
+      const worker = await startProcess('held-worker.ts', env, directory.path, place)
       workers.push(worker)
       return worker
+    },
+    async startProducer() {
+      const producer = await startProcess('producer-process.ts', env, directory.path)
+      workers.push(producer)
+      return producer
     },
     async request() {
       const at = new Date()
@@ -114,20 +121,17 @@ export async function startInstallation(
   }
 }
 
-async function startWorkerProcess(
+async function startProcess(
+  program: string,
   env: Readonly<Record<string, string>>,
   directory: string,
-  place: string | undefined,
+  place?: string,
 ): Promise<WorkerProcess> {
-  const child = fork(
-    fileURLToPath(new URL('held-worker.ts', import.meta.url)),
-    place === undefined ? [] : [place],
-    {
-      env: { ...inherited(), ...env },
-      cwd: directory,
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    },
-  )
+  const child = fork(fileURLToPath(new URL(program, import.meta.url)), place === undefined ? [] : [place], {
+    env: { ...inherited(), ...env },
+    cwd: directory,
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
   let said = ''
   child.stderr?.on('data', (chunk: Buffer) => {
     said += chunk.toString()
@@ -138,7 +142,7 @@ async function startWorkerProcess(
         if (message.at === name) resolve()
       })
       child.once('exit', () => {
-        reject(new Error(`the worker ended before it was at ${name}:\n${said}`))
+        reject(new Error(`the process ended before it was at ${name}:\n${said}`))
       })
     })
   const held = at(place ?? 'nowhere')

@@ -14,7 +14,7 @@ import { startRedis, type TestRedis } from '../../../test/helpers/redis.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../test/helpers/temporary-directory.ts'
 import { startProducer } from './index.ts'
 import { reconcile, type ReconcilerContext } from './reconciler.ts'
-import { applySchedules, planSchedules } from './schedules.ts'
+import { applySchedules, planSchedules, ScheduleKeeper } from './schedules.ts'
 
 let server: TestRedis
 let redis: Redis
@@ -179,6 +179,42 @@ describe('schedules in Redis', () => {
       requestedBy: 'schedule, late',
       requestedAt: later.toISOString(),
     })
+  })
+
+  it('are set again when Redis lost them, and slots that passed meanwhile are asked for, once', async () => {
+    const keeper = new ScheduleKeeper()
+    const look = (now: Date) => keeper.look(configure(), queues, logger, now)
+    await apply(configure())
+    const before = await readSchedules(queues)
+    const slot = before[0]?.next ?? new Date(0)
+    await look(new Date())
+    await redis.flushall()
+    await look(new Date(slot.getTime() - 1))
+    expect(await readSchedules(queues)).toEqual(before)
+    expect(await queues.get('run').count()).toBe(0)
+
+    await redis.flushall()
+    const late = new Date(slot.getTime() + 10 * 60_000)
+    await look(late)
+    await look(late)
+    expect((await readSchedules(queues)).map(({ source }) => source)).toEqual(['shop'])
+    const runs = await queues.get('run').getWaiting()
+    expect(runs.map(({ data }) => data as object)).toMatchObject([
+      { source: 'shop', requestedBy: 'schedule, late', slot: slot.toISOString() },
+    ])
+  })
+
+  it('stay away when they are switched off, and those of others are left alone', async () => {
+    await apply(configure({ BACKUP_SOURCE: 'crm' }))
+    await new ScheduleKeeper().look(
+      configure({ BACKUP_SCHEDULE_ENABLED: 'false' }),
+      queues,
+      logger,
+      new Date(),
+    )
+    await new ScheduleKeeper().look(configure(), queues, logger, new Date())
+    const sources = (await readSchedules(queues)).map(({ source }) => source)
+    expect(sources.sort()).toEqual(['crm', 'shop'])
   })
 
   it('ask for nothing that is not due', async () => {

@@ -6,13 +6,20 @@ import type { Logger } from '@securyflex/shared/logging'
 import { connectPatiently, hearErrors, Queues } from '@securyflex/shared/queue'
 import { openStorage } from '@securyflex/shared/storage'
 import { reconcile, type ReconcilerContext } from './reconciler.ts'
-import { applySchedules } from './schedules.ts'
+import { applySchedules, ScheduleKeeper } from './schedules.ts'
 
-/** How often the reconciler looks, in ms. */
-const interval = 60_000
+/** How often a producer looks after schedules and runs, in ms. */
+const defaultInterval = 60_000
 
 /** How long a look that is under way may take when the producer is to end, in ms. */
 const gracePeriod = 3000
+
+/** For tests. */
+export interface ProducerOptions {
+  readonly clock?: () => Date
+  /** Between two looks, in ms; default: a minute. */
+  readonly interval?: number
+}
 
 export interface RunningProducer extends AsyncDisposable {
   close(): Promise<void>
@@ -25,7 +32,7 @@ export interface RunningProducer extends AsyncDisposable {
 export async function startProducer(
   config: Config,
   logger: Logger,
-  clock: () => Date = () => new Date(),
+  { clock = () => new Date(), interval = defaultInterval }: ProducerOptions = {},
 ): Promise<RunningProducer> {
   if (config.redis === undefined) {
     throw new BackupError('CONFIG_INVALID', 'There is no Redis to put jobs into.', {
@@ -56,7 +63,7 @@ export async function startProducer(
     redis.disconnect()
     throw error
   }
-  const stopWatching = watch(context)
+  const stopWatching = watch(context, interval)
   const close = async () => {
     // What waits for a Redis that does not answer would wait for ever.
     const patience = redis.status === 'ready' ? delay(gracePeriod, undefined, { ref: false }) : undefined
@@ -66,14 +73,19 @@ export async function startProducer(
   return { close, [Symbol.asyncDispose]: close }
 }
 
-function watch(context: ReconcilerContext): () => Promise<void> {
+function watch(context: ReconcilerContext, interval: number): () => Promise<void> {
+  const { config, queues, logger, clock } = context
+  const keeper = new ScheduleKeeper()
   let underway = Promise.resolve()
+  const lookAfter = async (what: string, work: () => Promise<void>) => {
+    await work().catch((error: unknown) => {
+      logger.warn(`The ${what} could not be looked after: ${asBackupError(error).message}`, { error })
+    })
+  }
   const look = () => {
-    underway = underway.then(() =>
-      reconcile(context).catch((error: unknown) => {
-        context.logger.warn(`The runs could not be looked after: ${asBackupError(error).message}`, { error })
-      }),
-    )
+    underway = underway
+      .then(() => lookAfter('schedules', () => keeper.look(config, queues, logger, clock())))
+      .then(() => lookAfter('runs', () => reconcile(context)))
   }
   look()
   const timer = setInterval(look, interval)

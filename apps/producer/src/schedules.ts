@@ -45,39 +45,70 @@ export async function applySchedules(
   logger: Logger,
   now: Date,
 ): Promise<void> {
-  const queue = queues.get('schedule')
   const plan = planSchedules(wantedSchedules(config), await readSchedules(queues), now)
-  for (const { source, slot } of plan.overdue) {
-    const { run, accepted } = await requestSlot(queues, newRunId(source, now), {
-      v: 1,
-      source,
-      requestedBy: 'schedule, late',
-      requestedAt: now.toISOString(),
-      slot: slot.toISOString(),
-      options: {},
-    })
-    if (accepted) logger.warn(`The backup of ${source} due at ${slot.toISOString()} is made now.`, { run })
-  }
-  for (const { source, cron, timeZone } of plan.upsert) {
-    const { attempts, backoff, removeOnComplete, removeOnFail } = jobOptions(
-      'schedule',
-      config.worker.retryDelay,
-    )
-    await queue.upsertJobScheduler(
-      source,
-      { pattern: cron, tz: timeZone },
-      {
-        name: 'schedule',
-        data: { v: 1, source },
-        opts: { attempts, backoff, removeOnComplete, removeOnFail } as object,
-      },
-    )
-    logger.info(`Backups of ${source}: ${cron} (${timeZone}).`)
-  }
+  for (const { source, slot } of plan.overdue) await askLate(queues, logger, source, slot, now)
+  for (const schedule of plan.upsert) await setSchedule(config, queues, logger, schedule)
   for (const source of plan.remove) {
-    await queue.removeJobScheduler(source)
+    await queues.get('schedule').removeJobScheduler(source)
     logger.info(`The schedule of ${source} is removed.`)
   }
+}
+
+/**
+ * Sees that Redis keeps the schedules. One that restarts without its data, or is flushed, loses them, and
+ * nothing would ever fire again.
+ */
+export class ScheduleKeeper {
+  /** When each fires next, as last seen: Redis cannot tell what it has lost. */
+  #next = new Map<string, Date>()
+
+  /** Sets again what is gone, and asks for the slots that passed meanwhile. */
+  async look(config: Config, queues: Queues, logger: Logger, now: Date): Promise<void> {
+    const kept = await readSchedules(queues)
+    const lost = wantedSchedules(config).filter(({ source }) => !kept.some((one) => one.source === source))
+    for (const schedule of lost) {
+      logger.warn(`Redis lost the schedule of ${schedule.source}; it is set again.`)
+      const next = this.#next.get(schedule.source)
+      if (next !== undefined && next <= now) await askLate(queues, logger, schedule.source, next, now)
+      await setSchedule(config, queues, logger, schedule)
+    }
+    const current = lost.length === 0 ? kept : await readSchedules(queues)
+    this.#next = new Map(current.flatMap(({ source, next }) => (next === undefined ? [] : [[source, next]])))
+  }
+}
+
+async function askLate(queues: Queues, logger: Logger, source: string, slot: Date, now: Date): Promise<void> {
+  const { run, accepted } = await requestSlot(queues, newRunId(source, now), {
+    v: 1,
+    source,
+    requestedBy: 'schedule, late',
+    requestedAt: now.toISOString(),
+    slot: slot.toISOString(),
+    options: {},
+  })
+  if (accepted) logger.warn(`The backup of ${source} due at ${slot.toISOString()} is made now.`, { run })
+}
+
+async function setSchedule(
+  config: Config,
+  queues: Queues,
+  logger: Logger,
+  { source, cron, timeZone }: Omit<KeptSchedule, 'next'>,
+): Promise<void> {
+  const { attempts, backoff, removeOnComplete, removeOnFail } = jobOptions(
+    'schedule',
+    config.worker.retryDelay,
+  )
+  await queues.get('schedule').upsertJobScheduler(
+    source,
+    { pattern: cron, tz: timeZone },
+    {
+      name: 'schedule',
+      data: { v: 1, source },
+      opts: { attempts, backoff, removeOnComplete, removeOnFail } as object,
+    },
+  )
+  logger.info(`Backups of ${source}: ${cron} (${timeZone}).`)
 }
 
 function wantedSchedules({ schedule, sources }: Config): Omit<KeptSchedule, 'next'>[] {
