@@ -19,7 +19,7 @@ const config: Config = {
   globalSetup: '<rootDir>/test/run/global-setup.ts',
   globalTeardown: '<rootDir>/test/run/global-teardown.ts',
   reporters: ['default', '<rootDir>/test/run/outcome-reporter.ts'],
-  testTimeout: 30_000,
+  testTimeout: 90_000,
   maxWorkers: Math.min(2, availableParallelism()),
 }
 
