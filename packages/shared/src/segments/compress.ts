@@ -35,7 +35,12 @@ export async function compress(plain: Buffer, { algorithm, level }: Compression)
   const bytes = await passThrough(
     algorithm === 'gzip'
       ? createGzip({ level, chunkSize })
-      : createZstdCompress({ chunkSize, params: { [constants.ZSTD_c_compressionLevel]: level } }),
+      : createZstdCompress({
+          chunkSize,
+          // Small segments then take small tables, instead of some megabytes each.
+          pledgedSrcSize: plain.length,
+          params: { [constants.ZSTD_c_compressionLevel]: level },
+        }),
     plain,
   )
   if (bytes.length < plain.length) return { compression: compressionCodes[algorithm], bytes }

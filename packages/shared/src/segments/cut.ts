@@ -1,3 +1,5 @@
+import { discard } from './discard.ts'
+
 /** Bounds of a segment in bytes; docs/format.md, "Cutting". */
 export const shortestSegment = 1024 * 1024
 export const longestSegment = 8 * 1024 * 1024
@@ -6,6 +8,8 @@ export const longestSegment = 8 * 1024 * 1024
 const window = 32
 /** The upper 22 bits zero: a cut about 4 MiB after the minimum. */
 const boundaryShift = 10
+/** Bytes that are held at first: most streams of a small database are no longer. */
+const firstRoom = 64 * 1024
 
 /**
  * Cuts a byte stream where its content says so, so that an insertion moves no later cut.
@@ -13,7 +17,7 @@ const boundaryShift = 10
  */
 export class Cutter {
   readonly #gear: Uint32Array
-  #pending: Buffer = Buffer.allocUnsafe(longestSegment)
+  #pending: Buffer = Buffer.alloc(0)
   #length = 0
   #hash = 0
 
@@ -27,6 +31,7 @@ export class Cutter {
     while (rest.length > 0) {
       const taken = rest.subarray(0, longestSegment - this.#length)
       const from = this.#length
+      this.#makeRoom(from + taken.length)
       this.#pending.set(taken, from)
       const boundary = this.#findBoundary(from, from + taken.length)
       const end = boundary ?? from + taken.length
@@ -38,7 +43,20 @@ export class Cutter {
 
   /** The last segment of the stream, shorter than the minimum perhaps; undefined if nothing is left. */
   end(): Buffer | undefined {
-    return this.#length === 0 ? undefined : this.#take()
+    const last = this.#length === 0 ? undefined : this.#take()
+    discard(this.#pending)
+    this.#pending = Buffer.alloc(0)
+    return last
+  }
+
+  /** Room for `length` bytes: twice as much each time, up to the longest segment, which stays for the next one. */
+  #makeRoom(length: number): void {
+    if (length <= this.#pending.length) return
+    const room = Math.min(longestSegment, Math.max(firstRoom, 2 * this.#pending.length, length))
+    const larger = Buffer.allocUnsafeSlow(room)
+    this.#pending.copy(larger, 0, 0, this.#length)
+    discard(this.#pending)
+    this.#pending = larger
   }
 
   #findBoundary(from: number, to: number): number | undefined {
