@@ -75,7 +75,7 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
       streams.push(stream)
       await showProgress(call, writer, stream.kind)
     }
-    await keep(await writeTool(writer, 'globals', await dumpGlobals(tools, connection, signal)))
+    await keep(await writeTool(writer, 'globals', await dumpGlobals(tools, connection, signal, client)))
     const fingerprint = await takeFingerprint(client, payload.options.fingerprint)
     if (fingerprint !== undefined) {
       await keep(await writer.write('fingerprint', [Buffer.from(JSON.stringify(fingerprint))]))

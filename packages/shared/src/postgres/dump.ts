@@ -1,4 +1,5 @@
 import type { Connection } from '@securyflex/shared/config'
+import type { Client } from 'pg'
 import { libpqEnvironment } from './environment.ts'
 import { openConnection } from './connect.ts'
 import { oneRow } from './rows.ts'
@@ -52,13 +53,15 @@ export interface GlobalsTool extends Tool {
  * Roles, memberships and tablespaces as SQL, so that a backup stands alone. Password hashes are included
  * where the role may read them (superusers; managed services forbid it): without them nobody could log in
  * after a restore. They are as secret as the rest of the backup. It cannot share the dump's snapshot.
+ * `client`, if there is an open one of the same role, saves a connection.
  */
 export async function dumpGlobals(
   tools: Tools,
   connection: Connection,
   signal?: AbortSignal,
+  client?: Client,
 ): Promise<GlobalsTool> {
-  const rolePasswords = await mayReadPasswords(connection, signal)
+  const rolePasswords = await (client === undefined ? askOnce(connection, signal) : mayReadPasswords(client))
   const args = [
     '--globals-only',
     '--no-password',
@@ -74,20 +77,24 @@ export async function dumpGlobals(
   return { ...tool, rolePasswords }
 }
 
-async function mayReadPasswords(connection: Connection, signal: AbortSignal | undefined): Promise<boolean> {
+async function askOnce(connection: Connection, signal: AbortSignal | undefined): Promise<boolean> {
   const client = await openConnection(connection, {
     applicationName: 'securyflex-backup globals',
     ...(signal === undefined ? {} : { signal }),
   })
   try {
-    const { may } = await oneRow<{ may: boolean }>(
-      client,
-      `SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS may`,
-    )
-    return may
+    return await mayReadPasswords(client)
   } finally {
     await client.end()
   }
+}
+
+async function mayReadPasswords(client: Client): Promise<boolean> {
+  const { may } = await oneRow<{ may: boolean }>(
+    client,
+    `SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS may`,
+  )
+  return may
 }
 
 /** A database's name as an argument that cannot be taken for a connection string, whatever it contains. */
