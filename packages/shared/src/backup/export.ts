@@ -128,7 +128,10 @@ async function* compress(plain: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   }
 }
 
-async function write({ path, force }: ExportRequest, content: AsyncIterable<Buffer>): Promise<Exported> {
+async function write(
+  { path, force, signal }: ExportRequest,
+  content: AsyncIterable<Buffer>,
+): Promise<Exported> {
   const hash = createHash('sha256')
   let bytes = 0
   async function* measured(): AsyncGenerator<Buffer> {
@@ -137,6 +140,8 @@ async function write({ path, force }: ExportRequest, content: AsyncIterable<Buff
       bytes += part.length
       yield part
     }
+    // The last moment: after it the file has its name.
+    if (signal.aborted) throw cancelled(signal)
   }
   try {
     if (!(await writeStreamDurably(path, measured(), { replace: force }))) throw taken(path)
