@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import type { Job } from 'bullmq'
 import { KeyRing } from '@securyflex/shared/keys'
 import { BackupReader, checkBackup, readBackup } from '@securyflex/shared/repository'
@@ -48,10 +48,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await installation[Symbol.asyncDispose]()
 })
-
-// Known and not yet understood: about one try in fifteen at dump:batch hangs on a loaded machine. It is tried again,
-// and the first try's error is shown, until the cause is found.
-jest.retryTimes(1, { logErrorsBeforeRetry: true })
 
 describe('a worker killed with SIGKILL', () => {
   it.each(places)('at %s leaves a run that completes on another worker without help', async (place) => {
