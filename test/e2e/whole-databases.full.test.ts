@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import pg from 'pg'
 import { type Installation, startInstallation } from '../helpers/installation.ts'
-import { administrationUrl } from '../helpers/postgres.ts'
+import { type Access, administrationUrl } from '../helpers/postgres.ts'
 import { type Restoration, roundTrip } from '../helpers/round-trip.ts'
-import { type Access, witnessOf } from '../helpers/witness.ts'
+import { witnessOf } from '../helpers/witness.ts'
 
 const minutes = 60_000
 

@@ -11,7 +11,7 @@ import { connectOrFail, Queues, requestRun } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
 import { openStorageForReading, type Storage } from '@securyflex/shared/storage'
 import type { Job } from 'bullmq'
-import { createDatabase, type TestDatabase } from './postgres.ts'
+import { type Access, createDatabase, type TestDatabase } from './postgres.ts'
 import { startRedis, type TestRedis } from './redis.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
@@ -49,12 +49,16 @@ export interface WorkerProcess extends AsyncDisposable {
 
 type Variables = Readonly<Record<string, string>>
 
-/** Starts one. Jobs of a killed worker are taken over after about two seconds, and retried after 0.1 s. */
+/**
+ * Starts one, whose database is on the shared server unless another is named. Jobs of a killed worker are taken over after
+ * about two seconds, and retried after 0.1 s.
+ */
 export async function startInstallation(
   extra: Variables | ((database: TestDatabase) => Promise<Variables>) = {},
+  on?: Access,
 ): Promise<Installation> {
   const [database, redis, directory] = await Promise.all([
-    createDatabase(),
+    createDatabase(on),
     startRedis(),
     temporaryDirectory(),
   ])

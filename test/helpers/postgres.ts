@@ -19,16 +19,20 @@ export interface TestDatabase extends AsyncDisposable {
   drop(): Promise<void>
 }
 
-interface Access {
+/** Where a server is, and as which superuser to enter it. */
+export interface Access {
   readonly host: string
   readonly port: number
   readonly user: string
   readonly password: string
 }
 
-/** Creates a database; the first call of a run starts the server, which takes about two seconds. */
-export async function createDatabase(): Promise<TestDatabase> {
-  const access = await sharedCluster()
+/**
+ * Creates a database, on the shared server unless another is named; the first call of a run starts that one, which takes
+ * about two seconds.
+ */
+export async function createDatabase(on?: Access): Promise<TestDatabase> {
+  const access = on ?? (await sharedCluster())
   const name = `t_${randomBytes(6).toString('hex')}`
   await queryIn(access, 'postgres', `create database ${name} template template0`)
   const drop = async (): Promise<void> => {
@@ -38,9 +42,9 @@ export async function createDatabase(): Promise<TestDatabase> {
   return { ...access, name, url: urlOf(access, name), query, drop, [Symbol.asyncDispose]: drop }
 }
 
-/** Connection string of the server's own `postgres` database, for what belongs to no database: roles, tablespaces. */
-export async function administrationUrl(): Promise<string> {
-  return urlOf(await sharedCluster(), 'postgres')
+/** Connection string of a server's own `postgres` database, for what belongs to no database: roles, tablespaces. */
+export async function administrationUrl(on?: Access): Promise<string> {
+  return urlOf(on ?? (await sharedCluster()), 'postgres')
 }
 
 async function sharedCluster(): Promise<Access> {

@@ -3,14 +3,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { findTools } from '@securyflex/shared/postgres'
-
-/** Where a server is, and as whom to ask it. */
-export interface Access {
-  readonly host: string
-  readonly port: number
-  readonly user: string
-  readonly password: string
-}
+import type { Access } from './postgres.ts'
 
 /** What PostgreSQL's own tools say of a database: they share no line with this product. */
 export interface Witness {
@@ -26,12 +19,21 @@ export interface Witness {
 /** Characters of an answer that a failed test shows. */
 const shown = 2000
 
+/** A limit that a test gave the database (since 17) is not meant for who only watches; nothing is printed. */
+const withoutTimeout = [
+  '\\o /dev/null',
+  `SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'`,
+  '\\o',
+]
+
+/** @param programs directory of the tools to ask; two that are compared need the same. Default: this machine's own. */
 export async function witnessOf(
   access: Access,
   database: string,
   encoding: 'UTF8' | 'SQL_ASCII' = 'UTF8',
+  programs?: string,
 ): Promise<Witness> {
-  const tools = await findTools(15)
+  const tools = await findTools(15, programs)
   const env = {
     PGHOST: access.host,
     PGPORT: String(access.port),
@@ -50,7 +52,8 @@ export async function witnessOf(
   }
   return {
     async rows(query) {
-      const { output, ended } = start(tools.psql, ['-X', '-q', '-c', `COPY (${query}) TO STDOUT`])
+      const statements = [...withoutTimeout, `COPY (${query}) TO STDOUT`].flatMap((one) => ['-c', one])
+      const { output, ended } = start(tools.psql, ['-X', '-q', ...statements])
       const hash = createHash('sha256')
       let bytes = 0
       let begins = ''
