@@ -31,8 +31,9 @@ export function connectForRequests(address: RedisAddress, logger: Logger): Redis
 function sayOnce(redis: Redis, address: RedisAddress, logger: Logger): void {
   let down = false
   redis.on('error', (error) => {
-    if (!down)
-      logger.warn(`Redis at ${address.shown} does not answer; pages say so until it does.`, { error })
+    if (!down) {
+      logger.warn(`Redis at ${address.shown} does not answer (${error.message}); pages say so until it does.`)
+    }
     down = true
   })
   redis.on('ready', () => {

@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { BackupError, describe as told } from '@securyflex/shared/errors'
+import { BackupError, describe as told, redact } from '@securyflex/shared/errors'
 import fc from 'fast-check'
 import {
   type TemporaryDirectory,
@@ -217,5 +217,21 @@ describe('what is shown', () => {
         expect(again).toMatchObject({ hosts: places, user, database, password: undefined })
       }),
     )
+  })
+})
+
+describe('a password', () => {
+  it('is removed from every text', () => {
+    parseConnection('postgresql://ann:an-odd-one@127.0.0.1/books', env())
+    expect(redact('it was an-odd-one')).toBe('it was [secret]')
+  })
+
+  it('that is the name of the user or of the database leaves these names readable', () => {
+    const { connection } = parseConnection('postgresql://anna_reader:anna_reader@127.0.0.1/books', env())
+    parseConnection('postgresql://ann:library_books@127.0.0.1/library_books', env())
+    expect(redact('GRANT pg_read_all_data TO anna_reader;')).toBe('GRANT pg_read_all_data TO anna_reader;')
+    expect(redact('the database "library_books"')).toBe('the database "library_books"')
+    expect(redact('postgresql://anna_reader:anna_reader@127.0.0.1/')).not.toContain(':anna_reader')
+    expect(String(connection.password)).toBe('[secret]')
   })
 })

@@ -38,12 +38,20 @@ export function parseConnection(text: string, env: Environment = process.env): P
     hosts,
     database,
     user,
-    password: password === undefined ? undefined : new Secret(password),
+    password: password === undefined ? undefined : secretBeside(password, [user, database]),
     ssl,
     parameters: Object.fromEntries([...given].filter(([name]) => isKept(name))),
     shown: show({ hosts, user, database }),
   }
   return { connection, notices: [...notices, ...warnOfPlainText(connection)] }
+}
+
+/**
+ * A password that is also the user's or the database's name (`postgres:postgres`) is hidden wherever it stands as
+ * a password, but not looked for in text: the name is no secret, and a remedy without it could not be typed.
+ */
+function secretBeside(password: string, names: readonly string[]): Secret {
+  return new Secret(password, names.includes(password) ? [] : [password])
 }
 
 function readString(text: string): { settings: Settings; notices: string[] } {
