@@ -2,7 +2,7 @@
 const floors = [
   ['errors'],
   ['config', 'logging', 'files', 'keys'],
-  ['storage', 'postgres', 'segments', 'queue', 'notify'],
+  ['storage', 'postgres', 'segments', 'queue', 'notify', 'schedule'],
   ['spool', 'repository'],
   ['history'],
   ['health', 'backup'],

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { withClient } from './data.ts'
 import { median, timed } from './measure.ts'
 import { pipelinesOf } from './pipelines.ts'
@@ -69,12 +71,12 @@ async function loop(stage: Stage, names: readonly string[]): Promise<number> {
 
 /** Seconds from the first request, all of them made at once, until the last backup is sealed. */
 async function backUpAll(stage: Stage, names: readonly string[]): Promise<number> {
-  const urls = Object.fromEntries(names.map((name) => [name, stage.url(name)]))
-  const settings = {
-    WORKER_CONCURRENCY_DUMP: String(processes),
-    BENCH_SOURCES: JSON.stringify(urls),
-  }
-  await using installation = await install(stage, settings, 'many-sources-worker.ts')
+  const sources = Object.fromEntries(names.map((name) => [name, { url: stage.url(name) }]))
+  const file = join(await stage.room('configuration'), 'backup.config.yaml')
+  // JSON is YAML.
+  await writeFile(file, JSON.stringify({ sources }))
+  const settings = { WORKER_CONCURRENCY_DUMP: String(processes), BACKUP_CONFIG: file }
+  await using installation = await install(stage, settings)
   const { value } = await timed(() => Promise.all(names.map((name) => installation.backup(name))))
   return Math.max(...value.map(({ seconds }) => seconds))
 }

@@ -39,7 +39,11 @@ function problemOf(
   records: readonly CheckedRecord[],
 ): BackupError | undefined {
   const closed = records.find(({ openedBy }) => openedBy === 'no configured key')
-  if (keys.empty && (closed !== undefined || config.encryption.cipher !== 'none')) {
+  if (
+    keys.empty &&
+    (closed !== undefined ||
+      [config.defaults, ...config.sources, ...config.groups].some(({ cipher }) => cipher !== 'none'))
+  ) {
     return new BackupError('KEY_MISSING', 'No key is configured.', {
       hint:
         closed === undefined

@@ -4,8 +4,8 @@ import { asBackupError } from '@securyflex/shared/errors'
 import { findReports, type RunReport } from '@securyflex/shared/history'
 import type { KeyRing } from '@securyflex/shared/keys'
 import { type Queues } from '@securyflex/shared/queue'
+import { nextTimes } from '@securyflex/shared/schedule'
 import type { Storage } from '@securyflex/shared/storage'
-import { nextRuns } from './next-runs.ts'
 import { unservedQueues, withQueues } from './queues.ts'
 import { openRepositories, sourcesOf } from './repositories.ts'
 import { findService } from './service/index.ts'
@@ -15,12 +15,15 @@ const shownTimes = 3
 
 /** What `status` shows; also its JSON document. Times are UTC. */
 export interface Status {
-  readonly schedule: {
-    readonly enabled: boolean
-    readonly cron: string
+  /** Whether backups are asked for by the clock at all. */
+  readonly scheduleEnabled: boolean
+  /** The schedules of each source or group of sources, and when they fire next. */
+  readonly schedules: readonly {
+    readonly source: string
     readonly timeZone: string
+    readonly cron: readonly string[]
     readonly next: readonly string[]
-  }
+  }[]
   readonly service: {
     /** Where Redis is; null if none is known. */
     readonly redis: string | null
@@ -51,8 +54,6 @@ export async function gatherStatus(
   keys: KeyRing,
   now: Date,
 ): Promise<{ status: Status; problem: BackupError | undefined }> {
-  const { enabled, cron, timeZone } = config.schedule
-  const next = nextRuns(config.schedule, now, shownTimes).map((time) => time.toISOString())
   const live = await askRedis(config)
   const storages = openRepositories(config)
   const sources: LastRun[] = []
@@ -61,13 +62,23 @@ export async function gatherStatus(
   }
   return {
     status: {
-      schedule: { enabled, cron, timeZone, next },
+      scheduleEnabled: config.scheduleEnabled,
+      schedules: schedulesOf(config, now),
       service: live.service,
       underWay: live.underWay,
       sources,
     },
     problem: live.problem,
   }
+}
+
+function schedulesOf({ sources, groups }: Config, now: Date): Status['schedules'] {
+  return [...sources, ...groups].map((one) => ({
+    source: one.name,
+    timeZone: one.timeZone,
+    cron: one.schedules.map(({ cron }) => cron),
+    next: nextTimes(one.name, one, now, shownTimes).map(({ at }) => at.toISOString()),
+  }))
 }
 
 type Live = Pick<Status, 'service' | 'underWay'> & { readonly problem: BackupError | undefined }

@@ -4,7 +4,16 @@ import { BackupError } from '@securyflex/shared/errors'
 import { findReports, type RunReport, writeReport } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
-import { addChild, jobIds, prefix, Queues, readSchedules, requestRun } from '@securyflex/shared/queue'
+import {
+  addChild,
+  jobIds,
+  prefix,
+  Queues,
+  readSchedules,
+  requestRun,
+  schedulerId,
+  type WantedSchedule,
+} from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
 import { openStorage, type Storage } from '@securyflex/shared/storage'
 import { type Job, WaitingChildrenError, Worker } from 'bullmq'
@@ -74,34 +83,33 @@ describe('a plan for schedules', () => {
     cron: fc.constantFrom('0 2 * * *', '30 3 * * 1'),
     timeZone: fc.constantFrom('UTC', 'Europe/Amsterdam'),
   })
-  const wanted = fc.uniqueArray(schedule, { selector: (one) => one.source })
+  const wanted = fc.uniqueArray(schedule, { selector: schedulerId })
   const kept = fc.uniqueArray(
     fc
       .tuple(schedule, fc.option(fc.integer({ min: -100, max: 100 }), { nil: undefined }))
       .map(([one, minutes]) => ({
         ...one,
+        id: schedulerId(one),
         next: minutes === undefined ? undefined : new Date(now.getTime() + minutes * 60_000),
       })),
-    { selector: (one) => one.source },
+    { selector: (one) => one.id },
   )
   const strip = ({ source: of, cron, timeZone }: { source: string; cron: string; timeZone: string }) => ({
     source: of,
     cron,
     timeZone,
   })
-  const bySource = (list: readonly { source: string }[]) =>
-    [...list].sort((a, b) => a.source.localeCompare(b.source))
+  const bySource = (list: readonly WantedSchedule[]) =>
+    [...list].sort((a, b) => schedulerId(a).localeCompare(schedulerId(b)))
 
   it('turns what is kept into what is wanted, touching nothing that is right already', () => {
     fc.assert(
       fc.property(wanted, kept, (want, have) => {
-        const { upsert, remove } = planSchedules(want, have, now)
-        const after = have
-          .map(strip)
-          .filter((one) => !remove.includes(one.source) && !upsert.some((up) => up.source === one.source))
-        expect(bySource([...after, ...upsert])).toEqual(bySource(want))
-        for (const one of upsert) expect(have.map(strip)).not.toContainEqual(one)
-        for (const gone of remove) expect(want.some((one) => one.source === gone)).toBe(false)
+        const { add, remove } = planSchedules(want, have, now)
+        const after = have.filter((one) => !remove.includes(one)).map(strip)
+        expect(bySource([...after, ...add])).toEqual(bySource(want))
+        for (const one of add) expect(have.map(strip)).not.toContainEqual(one)
+        for (const gone of remove) expect(want).not.toContainEqual(strip(gone))
       }),
     )
   })
@@ -115,7 +123,7 @@ describe('a plan for schedules', () => {
             ({ source: of, next }) =>
               next !== undefined && next <= now && want.some((one) => one.source === of),
           )
-          .map(({ source: of, next }) => ({ source: of, slot: next }))
+          .map((one) => ({ schedule: strip(one), slot: one.next }))
         expect(overdue).toEqual(expected)
       }),
     )
@@ -124,8 +132,8 @@ describe('a plan for schedules', () => {
   it('is empty once it was carried out', () => {
     fc.assert(
       fc.property(wanted, (want) => {
-        const have = want.map((one) => ({ ...one, next: new Date(now.getTime() + 1) }))
-        expect(planSchedules(want, have, now)).toEqual({ overdue: [], upsert: [], remove: [] })
+        const have = want.map((one) => ({ ...one, id: schedulerId(one), next: new Date(now.getTime() + 1) }))
+        expect(planSchedules(want, have, now)).toEqual({ overdue: [], add: [], remove: [] })
       }),
     )
   })
@@ -163,7 +171,7 @@ describe('schedules in Redis', () => {
     await apply(configure())
     const [job] = await queues.get('schedule').getDelayed()
     expect(job?.data).toEqual({ v: 1, source: 'shop' })
-    expect(job?.id).toMatch(/^repeat:shop:\d+$/)
+    expect(job?.id).toMatch(/^repeat:shop\.[0-9a-f]{8}:\d+$/)
   })
 
   it('have an overdue slot asked for once, also when two producers start together, before a change deletes it', async () => {

@@ -1,4 +1,4 @@
-import type { Config } from '@securyflex/shared/config'
+import { type Config, settingsOf } from '@securyflex/shared/config'
 import { asBackupError } from '@securyflex/shared/errors'
 import {
   findReports,
@@ -139,7 +139,7 @@ async function closeRun(context: ReconcilerContext, begun: RunReport, reason: st
     hint: 'Ask for it again: npm run backup',
   }
   const message = { ...composeMessage(ended) }
-  for (const channel of config.webhook === undefined ? (['log'] as const) : (['log', 'webhook'] as const)) {
+  for (const channel of settingsOf(config, begun.source).channels) {
     const id = jobIds.notify(begun.run, begun.generation, `lost-${channel}`)
     await queues.add('notify', id, { v: 1, run: begun.run, source: begun.source, channel, message })
   }

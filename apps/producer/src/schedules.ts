@@ -1,4 +1,4 @@
-import type { Config } from '@securyflex/shared/config'
+import { type Config, settingsOf } from '@securyflex/shared/config'
 import type { Logger } from '@securyflex/shared/logging'
 import {
   jobOptions,
@@ -6,35 +6,37 @@ import {
   type Queues,
   readSchedules,
   requestSlot,
+  schedulerId,
+  type WantedSchedule,
 } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
+import { slotToAsk } from '@securyflex/shared/schedule'
 
 /** What makes the kept schedules those that are wanted. */
 export interface SchedulePlan {
   /** Slots that came while nobody served them: asked for before anything is changed, which would delete them. */
-  readonly overdue: readonly { readonly source: string; readonly slot: Date }[]
-  readonly upsert: readonly Omit<KeptSchedule, 'next'>[]
-  /** Sources whose schedule goes. */
-  readonly remove: readonly string[]
+  readonly overdue: readonly { readonly schedule: WantedSchedule; readonly slot: Date }[]
+  readonly add: readonly WantedSchedule[]
+  readonly remove: readonly KeptSchedule[]
 }
 
 /** Pure: compares what Redis keeps with what the configuration wants. Unchanged schedules are left alone. */
 export function planSchedules(
-  wanted: readonly Omit<KeptSchedule, 'next'>[],
+  wanted: readonly WantedSchedule[],
   kept: readonly KeptSchedule[],
   now: Date,
 ): SchedulePlan {
-  const find = <T extends { source: string }>(list: readonly T[], source: string) =>
-    list.find((schedule) => schedule.source === source)
+  const wantedIds = new Set(wanted.map(schedulerId))
+  const keptIds = new Set(kept.map(({ id }) => id))
+  const sources = new Set(wanted.map(({ source }) => source))
   return {
-    overdue: kept.flatMap(({ source, next }) =>
-      next !== undefined && next <= now && find(wanted, source) !== undefined ? [{ source, slot: next }] : [],
+    overdue: kept.flatMap(({ next, source, cron, timeZone }) =>
+      next !== undefined && next <= now && sources.has(source)
+        ? [{ schedule: { source, cron, timeZone }, slot: next }]
+        : [],
     ),
-    upsert: wanted.filter((schedule) => {
-      const same = find(kept, schedule.source)
-      return same?.cron !== schedule.cron || same.timeZone !== schedule.timeZone
-    }),
-    remove: kept.filter(({ source }) => find(wanted, source) === undefined).map(({ source }) => source),
+    add: wanted.filter((schedule) => !keptIds.has(schedulerId(schedule))),
+    remove: kept.filter(({ id }) => !wantedIds.has(id)),
   }
 }
 
@@ -46,11 +48,11 @@ export async function applySchedules(
   now: Date,
 ): Promise<void> {
   const plan = planSchedules(wantedSchedules(config), await readSchedules(queues), now)
-  for (const { source, slot } of plan.overdue) await askLate(queues, logger, source, slot, now)
-  for (const schedule of plan.upsert) await setSchedule(config, queues, logger, schedule)
-  for (const source of plan.remove) {
-    await queues.get('schedule').removeJobScheduler(source)
-    logger.info(`The schedule of ${source} is removed.`)
+  for (const { schedule, slot } of plan.overdue) await askLate(config, queues, logger, schedule, slot, now)
+  for (const schedule of plan.add) await setSchedule(config, queues, logger, schedule)
+  for (const { id, source, cron } of plan.remove) {
+    await queues.get('schedule').removeJobScheduler(id)
+    logger.info(`The schedule “${cron}” of ${source} is removed.`)
   }
 }
 
@@ -65,19 +67,36 @@ export class ScheduleKeeper {
   /** Sets again what is gone, and asks for the slots that passed meanwhile. */
   async look(config: Config, queues: Queues, logger: Logger, now: Date): Promise<void> {
     const kept = await readSchedules(queues)
-    const lost = wantedSchedules(config).filter(({ source }) => !kept.some((one) => one.source === source))
+    const lost = wantedSchedules(config).filter((one) => !kept.some(({ id }) => id === schedulerId(one)))
     for (const schedule of lost) {
       logger.warn(`Redis lost the schedule of ${schedule.source}; it is set again.`)
-      const next = this.#next.get(schedule.source)
-      if (next !== undefined && next <= now) await askLate(queues, logger, schedule.source, next, now)
+      const next = this.#next.get(schedulerId(schedule))
+      if (next !== undefined && next <= now) await askLate(config, queues, logger, schedule, next, now)
       await setSchedule(config, queues, logger, schedule)
     }
     const current = lost.length === 0 ? kept : await readSchedules(queues)
-    this.#next = new Map(current.flatMap(({ source, next }) => (next === undefined ? [] : [[source, next]])))
+    this.#next = new Map(current.flatMap(({ id, next }) => (next === undefined ? [] : [[id, next]])))
   }
 }
 
-async function askLate(queues: Queues, logger: Logger, source: string, slot: Date, now: Date): Promise<void> {
+/** Asks for what is to be made up for, now that `missed` has passed unserved: the newest slot, if it is not too old. */
+async function askLate(
+  config: Config,
+  queues: Queues,
+  logger: Logger,
+  { source, cron, timeZone }: WantedSchedule,
+  missed: Date,
+  now: Date,
+): Promise<void> {
+  const { latenessHours } = settingsOf(config, source)
+  const slot = slotToAsk({ cron, timeZone }, missed, now, latenessHours)
+  if (slot === undefined) {
+    const limit = `${String(latenessHours)} h (latenessHours)`
+    logger.warn(
+      `The backup of ${source} due at ${missed.toISOString()} is left out: it is later than ${limit}.`,
+    )
+    return
+  }
   const { run, accepted } = await requestSlot(queues, newRunId(source, now), {
     v: 1,
     source,
@@ -93,14 +112,15 @@ async function setSchedule(
   config: Config,
   queues: Queues,
   logger: Logger,
-  { source, cron, timeZone }: Omit<KeptSchedule, 'next'>,
+  schedule: WantedSchedule,
 ): Promise<void> {
+  const { source, cron, timeZone } = schedule
   const { attempts, backoff, removeOnComplete, removeOnFail } = jobOptions(
     'schedule',
     config.worker.retryDelay,
   )
   await queues.get('schedule').upsertJobScheduler(
-    source,
+    schedulerId(schedule),
     { pattern: cron, tz: timeZone },
     {
       name: 'schedule',
@@ -111,7 +131,8 @@ async function setSchedule(
   logger.info(`Backups of ${source}: ${cron} (${timeZone}).`)
 }
 
-function wantedSchedules({ schedule, sources }: Config): Omit<KeptSchedule, 'next'>[] {
-  if (!schedule.enabled) return []
-  return sources.map(({ name }) => ({ source: name, cron: schedule.cron, timeZone: schedule.timeZone }))
+function wantedSchedules({ sources, groups }: Config): WantedSchedule[] {
+  return [...sources, ...groups].flatMap(({ name, schedules }) =>
+    schedules.map(({ cron, timeZone }) => ({ source: name, cron, timeZone })),
+  )
 }

@@ -1,3 +1,4 @@
+import { settingsOf } from '@securyflex/shared/config'
 import { prune } from '@securyflex/shared/repository'
 import { storageOf } from './context.ts'
 import type { StepDefinition } from './step.ts'
@@ -9,14 +10,15 @@ export const pruneStep: StepDefinition<'prune'> = {
     const { payload, keys, config, signal, clock, logger } = call
     const { source, destination, retentionDays } = payload
     const storage = storageOf(call, destination)
+    const { cipher, retentionMinimum } = settingsOf(config, source)
     const { plan, backups, segments } = await prune({
       storage,
       source,
       keys,
       installation: config.installation,
-      acceptChecksums: config.encryption.cipher === 'none',
+      acceptChecksums: cipher === 'none',
       retentionDays,
-      keepAtLeast: config.retentionMinimum,
+      keepAtLeast: retentionMinimum,
       now: clock(),
       signal,
     })

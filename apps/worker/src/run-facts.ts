@@ -1,4 +1,4 @@
-import type { Step } from '@securyflex/shared/config'
+import { settingsOf, type Step } from '@securyflex/shared/config'
 import {
   type DumpResult,
   isCancelled,
@@ -9,15 +9,11 @@ import {
   queueName,
   type Results,
 } from '@securyflex/shared/queue'
+import { parseRunId } from '@securyflex/shared/repository'
 import type { Job } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 import { type Failure, readFailure } from './failure.ts'
 import type { Came, DestinationFacts, RunFacts } from './run-plan.ts'
-
-/** Channels that an outcome is told through. */
-function channelsOf({ config }: WorkerContext): ('log' | 'webhook')[] {
-  return config.webhook === undefined ? ['log'] : ['log', 'webhook']
-}
 
 /** What came back from a run's children, read from the queues. */
 export async function gatherFacts(
@@ -43,10 +39,12 @@ export async function gatherFacts(
       prune: await came('prune', id),
     }
   })
-  const channels = channelsOf(context).map(async (channel) => ({
-    channel,
-    notify: await came('notify', jobIds.notify(run, generation, channel)),
-  }))
+  const channels = settingsOf(context.config, parseRunId(run)?.source ?? '').channels.map(
+    async (channel) => ({
+      channel,
+      notify: await came('notify', jobIds.notify(run, generation, channel)),
+    }),
+  )
   return {
     cancelled: await isCancelled(context.queues.redis, run),
     refused,

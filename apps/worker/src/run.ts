@@ -1,4 +1,4 @@
-import { requireSource } from '@securyflex/shared/config'
+import { requireSource, settingsOf } from '@securyflex/shared/config'
 import { asBackupError, describe, redact } from '@securyflex/shared/errors'
 import { type RunReport, writeReport } from '@securyflex/shared/history'
 import { composeMessage } from '@securyflex/shared/notify'
@@ -111,14 +111,15 @@ function parseRequest(job: Job): Payloads['run'] {
 /** Decides once how this run is made. */
 async function settle(context: WorkerContext, job: Job, request: Payloads['run']): Promise<Plan> {
   const { config, clock } = context
+  const settings = settingsOf(config, request.source)
   const plan: Plan = {
     startedAt: clock().toISOString(),
-    destinations: config.destinations.map(({ name }) => name),
+    destinations: [...settings.destinations],
     options: {
-      compression: request.options.compression ?? config.compression,
-      cipher: request.options.cipher ?? config.encryption.cipher,
-      fingerprint: request.options.fingerprint ?? config.fingerprint,
-      retentionDays: request.options.retentionDays ?? config.retentionDays,
+      compression: request.options.compression ?? settings.compression,
+      cipher: request.options.cipher ?? settings.cipher,
+      fingerprint: request.options.fingerprint ?? settings.fingerprint,
+      retentionDays: request.options.retentionDays ?? settings.retentionDays,
     },
   }
   await job.updateData({ ...request, plan })

@@ -1,23 +1,47 @@
+import { settingsOf } from '@securyflex/shared/config'
 import { asBackupError } from '@securyflex/shared/errors'
-import { parsePayload, type Requested, requestSlot } from '@securyflex/shared/queue'
+import { parsePayload, type Requested, requestSlot, schedulerId } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
+import { slotToAsk, spreadOf } from '@securyflex/shared/schedule'
 import { type Job, UnrecoverableError } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 import { failureText } from './failure.ts'
 
-/** A schedule's slot has come: asks for its run, and does nothing else. */
-export async function schedule({ queues, logger, clock }: WorkerContext, job: Job): Promise<Requested> {
+/** What a schedule's job comes to: a run, or a slot that is left out because it is too late for it. */
+export type Scheduled = Requested | { readonly leftOut: string }
+
+/**
+ * A schedule's slot has come: asks for its run, and does nothing else. After an outage the slot may be long gone, and
+ * others after it: then the newest is asked for, once, whoever finds it first.
+ */
+export async function schedule(context: WorkerContext, job: Job): Promise<Scheduled> {
+  const { config, queues, logger, clock } = context
   const { source } = parse(job)
-  const slot = slotOf(job)
   const now = clock()
-  const requested = await requestSlot(queues, newRunId(source, now), {
-    v: 1,
-    source,
-    requestedBy: 'schedule',
-    requestedAt: now.toISOString(),
-    slot: slot.toISOString(),
-    options: {},
-  })
+  const { id, slot: due } = slotOf(job)
+  const settings = settingsOf(config, source)
+  const own = settings.schedules.find((one) => schedulerId({ source, ...one }) === id)
+  // A worker that does not know the schedule (another configuration) takes the slot as it is.
+  const slot = own === undefined ? due : slotToAsk(own, due, now, settings.latenessHours)
+  if (slot === undefined) {
+    logger.warn(
+      `The backup of ${source} due at ${due.toISOString()} is left out: it is later than ${String(settings.latenessHours)} h (latenessHours).`,
+    )
+    return { leftOut: due.toISOString() }
+  }
+  const requested = await requestSlot(
+    queues,
+    newRunId(source, now),
+    {
+      v: 1,
+      source,
+      requestedBy: 'schedule',
+      requestedAt: now.toISOString(),
+      slot: slot.toISOString(),
+      options: {},
+    },
+    Math.max(0, slot.getTime() + spreadOf(source, settings) - now.getTime()),
+  )
   if (!requested.accepted) {
     logger.warn(`The scheduled backup of ${source} was skipped: ${requested.run} is still under way.`)
   }
@@ -32,8 +56,8 @@ function parse(job: Job): { source: string } {
   }
 }
 
-/** The time that the schedule meant: BullMQ names a scheduler's job `repeat:<scheduler>:<milliseconds>`. */
-function slotOf(job: Job): Date {
-  const milliseconds = /:(\d+)$/.exec(job.id ?? '')?.[1]
-  return new Date(milliseconds === undefined ? job.timestamp : Number(milliseconds))
+/** The scheduler and the time that it meant: BullMQ names its job `repeat:<scheduler>:<milliseconds>`. */
+function slotOf(job: Job): { id: string | undefined; slot: Date } {
+  const [, id, milliseconds] = /^repeat:(.*):(\d+)$/.exec(job.id ?? '') ?? []
+  return { id, slot: new Date(milliseconds === undefined ? job.timestamp : Number(milliseconds)) }
 }

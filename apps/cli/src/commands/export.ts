@@ -1,4 +1,4 @@
-import type { Config } from '@securyflex/shared/config'
+import { type Config, settingsOf } from '@securyflex/shared/config'
 import { BackupError, type Secret } from '@securyflex/shared/errors'
 import {
   exportBackup,
@@ -84,7 +84,7 @@ async function exportCommand(config: Config, what: string, flags: Flags, signal:
     printJson({ run: manifest.run, format: flags.format, encrypted: flags.openssl ?? false, ...exported })
     return
   }
-  const asOf = moment(new Date(manifest.snapshotAt), config.schedule.timeZone)
+  const asOf = moment(new Date(manifest.snapshotAt), settingsOf(config, manifest.source).timeZone)
   print(`Wrote ${path}: ${manifest.run}, as of ${asOf}, ${size(exported.bytes)}.`)
   print(`SHA-256: ${exported.sha256}`)
   for (const line of reading(config, path, plain, flags)) print(line)

@@ -29,7 +29,7 @@ export function addHealth(program: Command): void {
       const { reports, unreadable } = await readReports(storages, sources, new KeyRing(config.keys))
       const found = figures(reports, new Date())
       if (options.json) printJson({ sources: found, unreadable })
-      else for (const one of found) print(section(one, config.schedule.timeZone))
+      else for (const one of found) print(section(one, config.defaults.timeZone))
       for (const name of sources.filter((known) => !found.some((one) => one.source === known))) {
         note(`${name}: no run yet.`)
       }

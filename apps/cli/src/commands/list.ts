@@ -23,7 +23,7 @@ export function addList(program: Command): void {
       const sources = await sourcesOf(config, storages, source)
       const backups = await listBackups(storages, sources, new KeyRing(config.keys))
       if (options.json) printJson({ backups })
-      else if (backups.length > 0) print(table(backups, config.schedule.timeZone))
+      else if (backups.length > 0) print(table(backups, config.defaults.timeZone))
       else note(`There is no backup in ${storages.map(({ shown }) => shown).join(', ')}.`)
     })
 }

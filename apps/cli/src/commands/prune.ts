@@ -1,4 +1,4 @@
-import type { Config } from '@securyflex/shared/config'
+import { type Config, settingsOf } from '@securyflex/shared/config'
 import { KeyRing } from '@securyflex/shared/keys'
 import { makePrunePlan, prune, type PruneOptions, type PrunePlan } from '@securyflex/shared/repository'
 import type { Storage } from '@securyflex/shared/storage'
@@ -86,14 +86,15 @@ async function makePlans(
 }
 
 function optionsOf(config: Config, storage: Storage, source: string, signal: AbortSignal): PruneOptions {
+  const { cipher, retentionDays, retentionMinimum } = settingsOf(config, source)
   return {
     storage,
     source,
     keys: new KeyRing(config.keys),
     installation: config.installation,
-    acceptChecksums: config.encryption.cipher === 'none',
-    retentionDays: config.retentionDays,
-    keepAtLeast: config.retentionMinimum,
+    acceptChecksums: cipher === 'none',
+    retentionDays,
+    keepAtLeast: retentionMinimum,
     now: new Date(),
     signal,
   }

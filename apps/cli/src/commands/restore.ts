@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Config, Connection } from '@securyflex/shared/config'
+import { type Config, type Connection, settingsOf } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import {
   type ChosenBackup,
@@ -92,7 +92,7 @@ async function restoreCommand(
   const target = targetOf(config, flags.targetUrl, manifest.source)
   const total = manifest.streams.find(({ kind }) => kind === 'archive')?.bytes ?? 0
   await confirm(
-    `Restore ${manifest.run} (${size(total)}, as of ${moment(new Date(manifest.snapshotAt), config.schedule.timeZone)}) into a new database "${flags.to}" on ${serverOf(target)}?`,
+    `Restore ${manifest.run} (${size(total)}, as of ${moment(new Date(manifest.snapshotAt), settingsOf(config, manifest.source).timeZone)}) into a new database "${flags.to}" on ${serverOf(target)}?`,
     {
       yes: flags.yes ?? false,
       line: typedWithNpm(what, flags.to, ['--yes']),

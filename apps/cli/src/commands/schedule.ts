@@ -1,7 +1,8 @@
+import { type Config, requireSource, type Source } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
+import { nextTimes } from '@securyflex/shared/schedule'
 import { type Command } from 'commander'
 import { configure } from '../configuration.ts'
-import { nextRuns } from '../next-runs.ts'
 import { examples } from '../output/examples.ts'
 import { note, print, printJson } from '../output/print.ts'
 import { moment } from '../output/written.ts'
@@ -25,11 +26,15 @@ export function addSchedule(program: Command): void {
       const { run, accepted } = await enqueue(config, options.source)
       if (options.json) printJson({ run, accepted })
       else print(run)
-      const [next] = nextRuns(config.schedule, new Date(), 1)
-      note(
-        next === undefined
-          ? 'The schedule is off (BACKUP_SCHEDULE_ENABLED=false): this run is all there is.'
-          : `While the service runs, the schedule (BACKUP_CRON) asks for the next one at ${moment(next, config.schedule.timeZone)}.`,
-      )
+      note(whatComes(config, requireSource(config, options.source)))
     })
+}
+
+function whatComes({ scheduleEnabled }: Config, source: Source): string {
+  const [next] = nextTimes(source.name, source, new Date(), 1)
+  if (!scheduleEnabled)
+    return 'The schedule is off (BACKUP_SCHEDULE_ENABLED=false): this run is all there is.'
+  if (next === undefined) return `${source.name} has no schedule: this run is all there is.`
+  const { at, schedule } = next
+  return `While the service runs, the schedule “${schedule.cron}” asks for the next one at ${moment(at, source.timeZone)}.`
 }

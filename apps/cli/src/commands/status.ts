@@ -19,21 +19,30 @@ export function addStatus(program: Command): void {
       const config = configureAloud()
       const { status, problem } = await gatherStatus(config, new KeyRing(config.keys), new Date())
       if (options.json) printJson(status)
-      else print(report(status))
+      else print(report(status, config.defaults.timeZone))
       if (problem !== undefined) throw problem
     })
 }
 
-function report(status: Status): string {
-  return [...schedule(status), ...service(status), ...underWay(status), ...lastRuns(status)].join('\n')
+function report(status: Status, timeZone: string): string {
+  return [
+    ...schedule(status),
+    ...service(status),
+    ...underWay(status, timeZone),
+    ...lastRuns(status, timeZone),
+  ].join('\n')
 }
 
-function schedule({ schedule: { enabled, cron, timeZone, next } }: Status): string[] {
-  if (!enabled) return ['Schedule: off (BACKUP_SCHEDULE_ENABLED=false)']
-  return [
-    `Schedule: ${cron} in ${timeZone}; next:`,
-    ...next.map((time) => `  ${moment(new Date(time), timeZone)}`),
-  ]
+function schedule({ scheduleEnabled, schedules }: Status): string[] {
+  if (!scheduleEnabled) return ['Schedule: off (BACKUP_SCHEDULE_ENABLED=false)']
+  return schedules.flatMap(({ source, cron, timeZone, next }) =>
+    cron.length === 0
+      ? [`Schedule of ${source}: none, on request only`]
+      : [
+          `Schedule of ${source}: ${cron.join(' and ')} in ${timeZone}; next:`,
+          ...next.map((time) => `  ${moment(new Date(time), timeZone)}`),
+        ],
+  )
 }
 
 function service({ service: { redis, running, unserved } }: Status): string[] {
@@ -45,7 +54,7 @@ function service({ service: { redis, running, unserved } }: Status): string[] {
   ]
 }
 
-function underWay({ underWay, schedule: { timeZone } }: Status): string[] {
+function underWay({ underWay }: Status, timeZone: string): string[] {
   if (underWay.length === 0) return ['Under way: nothing']
   return [
     'Under way:',
@@ -56,7 +65,7 @@ function underWay({ underWay, schedule: { timeZone } }: Status): string[] {
   ]
 }
 
-function lastRuns({ sources, schedule: { timeZone } }: Status): string[] {
+function lastRuns({ sources }: Status, timeZone: string): string[] {
   if (sources.length === 0) return ['Sources: none (set DATABASE_URL)']
   return ['Last run of each source:', ...sources.map((source) => `  ${lastRun(source, timeZone)}`)]
 }

@@ -1,4 +1,4 @@
-import type { Config } from '@securyflex/shared/config'
+import { type Config, settingsOf } from '@securyflex/shared/config'
 import { redact } from '@securyflex/shared/errors'
 import type { FoundReport, RunReport } from '@securyflex/shared/history'
 import type { Live, NextRun, Past, QueueFacts } from './facts.ts'
@@ -19,7 +19,7 @@ export interface Overview {
 /** The first page: what is wrong, what comes next, what was, and who works. */
 export function firstPage(config: Config, overview: Overview): string {
   const { live, past, now } = overview
-  const zone = config.schedule.timeZone
+  const zone = config.defaults.timeZone
   return page(
     'SecuryFlex Backup',
     html`<h1>Backups</h1>
@@ -98,23 +98,26 @@ function sourceList({ sources }: Config): Html | undefined {
     )}`
 }
 
-function nextBackup({ schedule }: Config, live: Live | undefined): Html {
+function nextBackup(config: Config, live: Live | undefined): Html {
   return html`<h2>Next backup</h2>
-    ${live === undefined ? undefined : planned(live.next, schedule)}
+    ${live === undefined ? undefined : planned(live.next, config)}
     <p>
       For a backup ${live?.next.length ? 'before that' : 'now'}, type <code>npm run backup</code> in a
       terminal.
     </p>`
 }
 
-function planned(next: readonly NextRun[], { enabled, cron, timeZone }: Config['schedule']): Html {
-  if (next.length > 0)
-    return html`${next.map(({ source, at }) => html`<p>${source}: ${moment(at, timeZone)} (${timeZone})</p>`)}`
-  if (!enabled) return html`<p>None is planned: BACKUP_SCHEDULE_ENABLED is false.</p>`
+function planned(next: readonly NextRun[], config: Config): Html {
+  if (next.length > 0) return html`${next.map((one) => plannedRun(one, config))}`
+  if (!config.scheduleEnabled) return html`<p>None is planned: BACKUP_SCHEDULE_ENABLED is false.</p>`
   return html`<p>
-    None is planned yet: the producer plans them (“${cron}”, ${timeZone}) once it runs and a database is
-    configured.
+    None is planned yet: the producer plans them once it runs and a database with a schedule is configured.
   </p>`
+}
+
+function plannedRun({ source, at }: NextRun, config: Config): Html {
+  const { timeZone } = settingsOf(config, source)
+  return html`<p>${source}: ${moment(at, timeZone)} (${timeZone})</p>`
 }
 
 function lastRuns({ runs }: Past, zone: string): Html {

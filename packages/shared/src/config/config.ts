@@ -10,21 +10,23 @@ export interface Config {
   readonly redis: RedisAddress | undefined
   /** Absolute path of `BACKUP_DIR`. */
   readonly directory: string
-  /** Empty without `DATABASE_URL`. */
+  /** Empty without `DATABASE_URL` and without a configuration file. */
   readonly sources: readonly Source[]
+  /** Servers of which every database is backed up. */
+  readonly groups: readonly SourceGroup[]
+  /** What holds for every source that says nothing else; also for backups of sources that are no longer configured. */
+  readonly defaults: SourceSettings
+  /** The most backups that are made at a time, by server and in all; undefined means no limit. */
+  readonly limits: Limits
+  /** Absolute path of the configuration file; undefined without one. */
+  readonly file: string | undefined
   /** At least one. */
   readonly destinations: readonly Destination[]
-  readonly compression: Compression
-  readonly encryption: Encryption
   readonly keys: Keys
   /** Of files of `openssl enc` (`BACKUP_OPENSSL_PASSPHRASE`); undefined means the keys. */
   readonly opensslPassphrase: Secret | undefined
-  readonly schedule: Schedule
-  /** Days for which a backup is kept; at least 1. */
-  readonly retentionDays: number
-  /** The newest backups that are kept whatever their age; at least 1. */
-  readonly retentionMinimum: number
-  readonly fingerprint: FingerprintLevel
+  /** Whether backups are asked for by the clock at all (`BACKUP_SCHEDULE_ENABLED`). */
+  readonly scheduleEnabled: boolean
   readonly webhook: Webhook | undefined
   readonly spool: Spool
   /** Minutes without progress after which a destination is dropped from a run. */
@@ -48,10 +50,66 @@ export interface RedisAddress {
   readonly shown: string
 }
 
+/** How backups of a source are made, kept and told; every default applied. */
+export interface SourceSettings {
+  /** Empty if backups are made on request only. */
+  readonly schedules: readonly Schedule[]
+  /** IANA name; times of the source are shown in it. */
+  readonly timeZone: string
+  /** Schedules begin up to so many minutes later, always the same for one source. */
+  readonly spreadMinutes: number
+  /** A backup whose time passed while nothing ran is made late, if by no more than this. */
+  readonly latenessHours: number
+  /** What becomes of a request while a run of the source is under way. */
+  readonly overlap: 'skip' | 'again'
+  /** Days for which a backup is kept; at least 1. */
+  readonly retentionDays: number
+  /** The newest backups that are kept whatever their age; at least 1. */
+  readonly retentionMinimum: number
+  readonly compression: Compression
+  readonly cipher: Cipher
+  readonly fingerprint: FingerprintLevel
+  /** Names, at least one. */
+  readonly destinations: readonly string[]
+  /** Where outcomes are told, besides the dashboard. */
+  readonly channels: readonly Channel[]
+  readonly selection: Selection
+}
+
+/** A way on which outcomes are told. */
+export type Channel = 'log' | 'webhook'
+
+/** What of a database is backed up: patterns as pg_dump has them; empty lists choose everything. */
+export interface Selection {
+  readonly schemas: readonly string[]
+  readonly tables: readonly string[]
+  readonly withoutSchemas: readonly string[]
+  readonly withoutTables: readonly string[]
+  readonly withoutTableData: readonly string[]
+}
+
 /** One database to back up. */
-export interface Source {
+export interface Source extends SourceSettings {
   readonly name: string
   readonly connection: Connection
+  /** The server's name in the configuration file, or else where it listens: limits are counted by it. */
+  readonly server: string
+}
+
+/** Every connectable database of a server, looked up when a backup is due. */
+export interface SourceGroup extends SourceSettings {
+  readonly name: string
+  /** To the server's maintenance database. */
+  readonly connection: Connection
+  readonly server: string
+  /** Patterns of databases that are left out. */
+  readonly withoutDatabases: readonly string[]
+}
+
+export interface Limits {
+  /** By the server's name. */
+  readonly servers: Readonly<Record<string, number>>
+  readonly runs: number | undefined
 }
 
 /** A place that holds a repository. */
@@ -74,10 +132,6 @@ export interface Compression {
 /** How segments are sealed. */
 export type Cipher = 'none' | 'aes-256-gcm' | 'aes-256-cbc'
 
-export interface Encryption {
-  readonly cipher: Cipher
-}
-
 /** Key material as it was given: hex, base64 or a passphrase. */
 export interface Keys {
   /** What new backups are sealed with. */
@@ -87,7 +141,6 @@ export interface Keys {
 }
 
 export interface Schedule {
-  readonly enabled: boolean
   /** Five fields or a name such as `@daily`. */
   readonly cron: string
   /** IANA name. */

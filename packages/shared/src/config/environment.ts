@@ -49,6 +49,16 @@ function readDotenv(directory: string, problems: Problem[]): Map<string, string>
 export function findForeign(environment: Environment): Problem[] {
   const strangers = Object.keys(environment).filter((name) => ours.test(name) && !known.includes(name))
   return strangers.map((variable) => {
+    const base = variable.replace(/_FILE$/, '')
+    if (base !== variable && known.includes(base)) {
+      const remedy = `Set ${base} itself, and unset ${variable}.`
+      return {
+        variable,
+        what: `only secrets are read from files, and ${base} is none`,
+        remedy,
+        code: 'CONFIG_INVALID',
+      }
+    }
     const feature = unbuiltFeature(variable)
     const what = feature === undefined ? 'there is no such variable' : `${feature} is not built yet`
     const remedy =

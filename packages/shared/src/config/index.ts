@@ -1,19 +1,23 @@
 export type {
+  Channel,
   Cipher,
   Compression,
   Config,
   Dashboard,
   Destination,
-  Encryption,
   FingerprintLevel,
   Keys,
+  Limits,
   LocalDestination,
   Logs,
   LogLevel,
   RedisAddress,
   RequestedOptions,
   Schedule,
+  Selection,
   Source,
+  SourceGroup,
+  SourceSettings,
   Spool,
   Webhook,
   WorkerSettings,
@@ -25,4 +29,4 @@ export { parseConnection } from './connection/parse.ts'
 export { inheritedEnvironment, searchPath, separateEnvironment } from './inherit.ts'
 export { loadConfig, type LoadOptions, type Need } from './load.ts'
 export { isLoopback } from './parsers.ts'
-export { requireSource } from './source.ts'
+export { requireSource, settingsOf } from './source.ts'

@@ -41,12 +41,18 @@ it('an empty environment is a valid configuration', () => {
     redis: undefined,
     directory: directory.join('backups'),
     sources: [],
-    compression: { algorithm: 'zstd', level: 3 },
-    encryption: { cipher: 'none' },
+    groups: [],
+    defaults: {
+      schedules: [{ cron: '0 2 * * *', timeZone: 'Europe/Amsterdam' }],
+      compression: { algorithm: 'zstd', level: 3 },
+      cipher: 'none',
+      retentionDays: 30,
+      fingerprint: 'counts',
+      destinations: ['local'],
+      channels: ['log'],
+    },
     keys: { current: undefined, previous: [] },
-    schedule: { enabled: true, cron: '0 2 * * *', timeZone: 'Europe/Amsterdam' },
-    retentionDays: 30,
-    fingerprint: 'counts',
+    scheduleEnabled: true,
     webhook: undefined,
     spool: { directory: directory.join('backups', 'spool'), limit: 2 ** 30 },
     stallMinutes: 15,
@@ -81,9 +87,14 @@ it('every value can be set', () => {
     sources: [{ name: 'my-shop', connection: { database: 'my.shop' } }],
     redis: { shown: 'rediss://redis.example.com:6380/2' },
     directory: directory.join('elsewhere'),
-    compression: { algorithm: 'gzip', level: 6 },
-    encryption: { cipher: 'aes-256-cbc' },
-    schedule: { enabled: false, cron: '@daily', timeZone: 'UTC' },
+    defaults: {
+      compression: { algorithm: 'gzip', level: 6 },
+      cipher: 'aes-256-cbc',
+      schedules: [],
+      timeZone: 'UTC',
+      channels: ['log', 'webhook'],
+    },
+    scheduleEnabled: false,
     webhook: { shown: 'https://hooks.example.com/…' },
     spool: { limit: 2e9 },
     worker: { concurrency: { dump: 3 } },
@@ -95,7 +106,7 @@ it('every value can be set', () => {
 })
 
 it('no compression has level 0', () => {
-  expect(load({ BACKUP_COMPRESSION: 'no', BACKUP_COMPRESSION_LEVEL: '9' }).compression).toEqual({
+  expect(load({ BACKUP_COMPRESSION: 'no', BACKUP_COMPRESSION_LEVEL: '9' }).defaults.compression).toEqual({
     algorithm: 'none',
     level: 0,
   })
@@ -172,7 +183,6 @@ describe('a variable that there is not', () => {
     ['BACKUP_ENCRYPTON', 'BACKUP_ENCRYPTION'],
     ['DASHBOARD_PASSWORD_FIL', 'DASHBOARD_PASSWORD_FILE'],
     ['WORKER_CONCURRENCY_DUMPS', 'WORKER_CONCURRENCY_DUMP'],
-    ['BACKUP_CRON_FILE', 'BACKUP_CRON'],
   ])('%s: the nearest is %s', (name, nearest) => {
     const { message, hint } = problemOf({ [name]: 'x' })
     expect(`${message} ${String(hint)}`).toContain(
@@ -180,16 +190,16 @@ describe('a variable that there is not', () => {
     )
   })
 
+  it('is not the file of a value that is no secret', () => {
+    expect(problemOf({ BACKUP_CRON_FILE: 'x' })).toMatchObject({
+      message: 'BACKUP_CRON_FILE: only secrets are read from files, and BACKUP_CRON is none.',
+      hint: 'Set BACKUP_CRON itself, and unset BACKUP_CRON_FILE.',
+    })
+  })
+
   it.each([
     ...['BACKUP_CLOUD_PROVIDER', 'BACKUP_CLOUD_BUCKET', 'BACKUP_CLOUD_REGION', 'BACKUP_CLOUD_PREFIX'],
-    ...[
-      'BACKUP_CLOUD_ENDPOINT',
-      'BACKUP_LOCAL',
-      'BACKUP_CONFIG',
-      'BACKUP_EMAIL',
-      'BACKUP_EMAIL_TO',
-      'WORKER_STEPS',
-    ],
+    ...['BACKUP_CLOUD_ENDPOINT', 'BACKUP_LOCAL', 'BACKUP_EMAIL', 'BACKUP_EMAIL_TO', 'WORKER_STEPS'],
   ])('yet, %s, is not ignored', (name) => {
     const { message, hint } = problemOf({ [name]: 'x' })
     expect(message).toMatch(new RegExp(`^${name}: .* is not built yet\\.$`))
@@ -207,8 +217,8 @@ describe('.env', () => {
   it('is read, and the environment wins', () => {
     file('.env', 'BACKUP_RETENTION_DAYS=7 # a week\nBACKUP_CRON="0 4 * * *"\nBACKUP_TIMEZONE=UTC\n')
     const config = load({ BACKUP_CRON: '0 5 * * *', BACKUP_TIMEZONE: '' })
-    expect(config.retentionDays).toBe(7)
-    expect(config.schedule).toMatchObject({ cron: '0 5 * * *', timeZone: 'Europe/Amsterdam' })
+    expect(config.defaults.retentionDays).toBe(7)
+    expect(config.defaults.schedules).toEqual([{ cron: '0 5 * * *', timeZone: 'Europe/Amsterdam' }])
   })
 
   it('gives PG… variables to the connection string too', () => {
@@ -297,7 +307,7 @@ describe('encryption', () => {
   })
 
   it('without a key is accepted where others seal', () => {
-    expect(load({ BACKUP_ENCRYPTION: 'true' }, []).encryption.cipher).toBe('aes-256-gcm')
+    expect(load({ BACKUP_ENCRYPTION: 'true' }, []).defaults.cipher).toBe('aes-256-gcm')
   })
 
   it('with a weak key is refused', () => {

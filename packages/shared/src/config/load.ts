@@ -1,13 +1,14 @@
 import { join, resolve } from 'node:path'
-import { BackupError } from '@securyflex/shared/errors'
-import type { Compression, Config, Encryption, RequestedOptions, Source, WorkerSettings } from './config.ts'
-import { parseConnection } from './connection/parse.ts'
+import type { Config, Destination, RequestedOptions, WorkerSettings } from './config.ts'
 import { type Environment, findForeign, readEnvironment, readVariable } from './environment.ts'
+import { type ConfigurationFile, readConfigurationFile } from './file/read.ts'
 import { isLoopback } from './parsers.ts'
 import { type Problem, problemsError } from './problem.ts'
+import { cipherOf, compressionOf, settingsOfEnvironment } from './settings.ts'
+import { findSources, type Found } from './sources.ts'
 import { steps } from './steps.ts'
 import type { Variable } from './variable.ts'
-import { concurrencyVariable, type VariableName, variables } from './variables.ts'
+import { concurrencyVariable, type Values, type VariableName, variables } from './variables.ts'
 import { Wrong } from './wrong.ts'
 
 /**
@@ -25,8 +26,6 @@ export interface LoadOptions {
   readonly needs?: readonly Need[]
 }
 
-type Values = { readonly [Name in VariableName]: (typeof variables)[Name]['fallback'] }
-
 /** Bytes: four batches of the largest size (41 MiB), each reserving raw, packed and sealed. */
 const spoolPerDump = 4 * 3 * 41 * 2 ** 20
 
@@ -41,11 +40,30 @@ export function loadConfig(options: LoadOptions = {}): Config {
   const environment = readEnvironment(env, directory, problems)
   problems.push(...findForeign(environment))
   const values = readValues(environment, directory, problems)
-  const { sources, warnings } = readSources(values, environment, problems)
-  problems.push(...findMissing(values, problems, needs), ...findContradictions(values))
+  const file = readConfigurationFile(values.BACKUP_CONFIG, environment, directory, problems)
+  const destinations = destinationsOf(values, file, directory)
+  const defaults = settingsOfEnvironment(values, destinations)
+  const found = findSources({ values, environment, file, destinations, defaults }, problems)
+  problems.push(...findMissing(values, found, problems, needs), ...findContradictions(values))
   if (problems.length > 0) throw problemsError(problems)
-  return assemble(values, environment, sources, [...warnings, ...findOversights(values)], directory)
+  const warnings = [...found.warnings, ...findOversights(values, found)]
+  return assemble({ values, environment, file, destinations, found, warnings, directory })
 }
+
+/** Those of the file; without any, the directory that the environment names. */
+function destinationsOf(
+  values: Values,
+  file: ConfigurationFile | undefined,
+  working: string,
+): readonly Destination[] {
+  const named = Object.entries(file?.content.destinations ?? {})
+  if (named.length === 0) {
+    return [{ kind: 'local', name: 'local', directory: join(home(values, working), 'repository') }]
+  }
+  return named.map(([name, { kind, directory }]) => ({ kind, name, directory: resolve(working, directory) }))
+}
+
+const home = (values: Values, working: string) => values.BACKUP_DIR ?? join(working, 'backups')
 
 function readValues(environment: Environment, directory: string, problems: Problem[]): Values {
   const read = ([name, { secret, fallback, parse, example }]: [string, Variable<unknown>]) => {
@@ -63,22 +81,14 @@ function readValues(environment: Environment, directory: string, problems: Probl
   return Object.fromEntries(Object.entries(variables).map(read)) as Values
 }
 
-function readSources(values: Values, environment: Environment, problems: Problem[]) {
-  const url = values.DATABASE_URL
-  if (url === undefined) return { sources: [], warnings: [] }
-  try {
-    const { connection, notices } = parseConnection(url.reveal(), environment)
-    const name = values.BACKUP_SOURCE ?? connection.database.replaceAll(/[^A-Za-z0-9_-]/g, '-')
-    return { sources: [{ name, connection }], warnings: notices.map((notice) => `DATABASE_URL: ${notice}`) }
-  } catch (error) {
-    if (!(error instanceof BackupError)) throw error
-    const remedy = error.hint ?? `Write for example DATABASE_URL=${variables.DATABASE_URL.example}.`
-    problems.push({ variable: 'DATABASE_URL', what: error.message, remedy, code: error.code })
-    return { sources: [], warnings: [] }
-  }
-}
-
-function findMissing(values: Values, problems: readonly Problem[], needs: readonly Need[]): Problem[] {
+function findMissing(
+  values: Values,
+  { sources, groups, defaults }: Found,
+  problems: readonly Problem[],
+  needs: readonly Need[],
+): Problem[] {
+  const sourceMissing = sources.length + groups.length === 0 && needs.includes('source')
+  const encrypted = [defaults, ...sources, ...groups].some(({ cipher }) => cipher !== 'none')
   // What was given and is wrong has been reported already.
   const reported = (name: string) => problems.some(({ variable }) => variable.replace(/_FILE$/, '') === name)
   const missing = (
@@ -89,12 +99,12 @@ function findMissing(values: Values, problems: readonly Problem[], needs: readon
   ) => (values[name] === undefined && !reported(name) ? [{ variable: name, what, remedy, code }] : [])
   const example = (name: VariableName) => `Set for example ${name}=${variables[name].example}.`
   return [
-    ...(needs.includes('source') ? missing('DATABASE_URL', 'it is not set', example('DATABASE_URL')) : []),
+    ...(sourceMissing ? missing('DATABASE_URL', 'it is not set', example('DATABASE_URL')) : []),
     ...(needs.includes('redis') ? missing('REDIS_URL', 'it is not set', example('REDIS_URL')) : []),
-    ...(needs.includes('key') && values.BACKUP_ENCRYPTION === true
+    ...(needs.includes('key') && encrypted
       ? missing(
           'BACKUP_ENCRYPTION_KEY',
-          'BACKUP_ENCRYPTION asks for encryption, and there is no key',
+          `${values.BACKUP_ENCRYPTION === true ? 'BACKUP_ENCRYPTION' : 'the configuration'} asks for encryption, and there is no key`,
           'Make one with: npx --no securyflex-backup key generate',
           'KEY_MISSING',
         )
@@ -159,9 +169,10 @@ function findOpenDashboard(
 }
 
 /** What is allowed and probably not meant. */
-function findOversights(values: Values): string[] {
+function findOversights(values: Values, { defaults, sources, groups }: Found): string[] {
   const warnings: string[] = []
-  if (values.BACKUP_ENCRYPTION === undefined && values.BACKUP_ENCRYPTION_KEY !== undefined) {
+  const encrypted = [defaults, ...sources, ...groups].some(({ cipher }) => cipher !== 'none')
+  if (!encrypted && values.BACKUP_ENCRYPTION === undefined && values.BACKUP_ENCRYPTION_KEY !== undefined) {
     warnings.push(
       'BACKUP_ENCRYPTION_KEY is set, but backups are not encrypted: set BACKUP_ENCRYPTION=true, or false to be rid of this.',
     )
@@ -175,32 +186,32 @@ function findOversights(values: Values): string[] {
   return warnings
 }
 
-function assemble(
-  values: Values,
-  environment: Environment,
-  sources: readonly Source[],
-  warnings: readonly string[],
-  working: string,
-): Config {
-  const directory = values.BACKUP_DIR ?? join(working, 'backups')
+interface Parts {
+  readonly values: Values
+  readonly environment: Environment
+  readonly file: ConfigurationFile | undefined
+  readonly destinations: readonly Destination[]
+  readonly found: Found
+  readonly warnings: readonly string[]
+  readonly directory: string
+}
+
+function assemble(parts: Parts): Config {
+  const { values, environment, file, destinations, found, warnings } = parts
+  const directory = home(values, parts.directory)
   return {
     installation: values.BACKUP_INSTALLATION,
     redis: values.REDIS_URL,
     directory,
-    sources,
-    destinations: [{ kind: 'local', name: 'local', directory: join(directory, 'repository') }],
-    compression: compression(values),
-    encryption: encryption(values),
+    sources: found.sources,
+    groups: found.groups,
+    defaults: found.defaults,
+    limits: found.limits,
+    file: file?.path,
+    destinations,
     keys: { current: values.BACKUP_ENCRYPTION_KEY, previous: values.BACKUP_ENCRYPTION_KEY_PREVIOUS },
     opensslPassphrase: values.BACKUP_OPENSSL_PASSPHRASE,
-    schedule: {
-      enabled: values.BACKUP_SCHEDULE_ENABLED,
-      cron: values.BACKUP_CRON,
-      timeZone: values.BACKUP_TIMEZONE,
-    },
-    retentionDays: values.BACKUP_RETENTION_DAYS,
-    retentionMinimum: values.BACKUP_RETENTION_MINIMUM,
-    fingerprint: values.BACKUP_FINGERPRINT,
+    scheduleEnabled: values.BACKUP_SCHEDULE_ENABLED,
     webhook: values.BACKUP_WEBHOOK_URL && {
       ...values.BACKUP_WEBHOOK_URL,
       secret: values.BACKUP_WEBHOOK_SECRET,
@@ -225,6 +236,7 @@ function assemble(
   }
 }
 
+/** What was set and not left to its default. Where a file describes the sources, the environment is only beneath it. */
 function requested(values: Values, environment: Environment): RequestedOptions {
   const isSet = (...names: VariableName[]) => names.some((name) => environment[name] !== undefined)
   const compressionSet = isSet(
@@ -233,23 +245,11 @@ function requested(values: Values, environment: Environment): RequestedOptions {
     'BACKUP_COMPRESSION_LEVEL',
   )
   return {
-    ...(compressionSet ? { compression: compression(values) } : {}),
-    ...(isSet('BACKUP_ENCRYPTION', 'BACKUP_ENCRYPTION_ALGORITHM')
-      ? { cipher: encryption(values).cipher }
-      : {}),
+    ...(compressionSet ? { compression: compressionOf(values) } : {}),
+    ...(isSet('BACKUP_ENCRYPTION', 'BACKUP_ENCRYPTION_ALGORITHM') ? { cipher: cipherOf(values) } : {}),
     ...(isSet('BACKUP_FINGERPRINT') ? { fingerprint: values.BACKUP_FINGERPRINT } : {}),
     ...(isSet('BACKUP_RETENTION_DAYS') ? { retentionDays: values.BACKUP_RETENTION_DAYS } : {}),
   }
-}
-
-function compression(values: Values): Compression {
-  if (!values.BACKUP_COMPRESSION) return { algorithm: 'none', level: 0 }
-  const algorithm = values.BACKUP_COMPRESSION_ALGORITHM
-  return { algorithm, level: values.BACKUP_COMPRESSION_LEVEL ?? (algorithm === 'zstd' ? 3 : 6) }
-}
-
-function encryption(values: Values): Encryption {
-  return { cipher: values.BACKUP_ENCRYPTION ? values.BACKUP_ENCRYPTION_ALGORITHM : 'none' }
 }
 
 function worker(values: Values): WorkerSettings {

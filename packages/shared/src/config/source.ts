@@ -1,5 +1,5 @@
 import { BackupError } from '@securyflex/shared/errors'
-import type { Config, Source } from './config.ts'
+import type { Config, Source, SourceSettings } from './config.ts'
 
 /**
  * The source of that name, or the first one.
@@ -17,4 +17,13 @@ export function requireSource(config: Pick<Config, 'sources'>, name?: string): S
   throw new BackupError('SOURCE_UNKNOWN', `There is no source “${name ?? ''}”.`, {
     hint: `Write one of: ${config.sources.map((source) => source.name).join(', ')}.`,
   })
+}
+
+/** What holds for a source: its own settings, those of its group, or the defaults for one that is configured no longer. */
+export function settingsOf(
+  { sources, groups, defaults }: Pick<Config, 'sources' | 'groups' | 'defaults'>,
+  name: string,
+): SourceSettings {
+  const own = sources.find((source) => source.name === name)
+  return own ?? groups.find((group) => name.startsWith(`${group.name}-`)) ?? defaults
 }

@@ -31,6 +31,14 @@ export const variables = {
     example: 'shop',
     parse: name,
   }),
+  BACKUP_CONFIG: variable({
+    section: 'Database',
+    about: 'The configuration file for several databases.',
+    fallback: undefined,
+    shownDefault: '`backup.config.yaml` in the working directory, if there is one',
+    example: '/etc/securyflex/backup.config.yaml',
+    parse: path,
+  }),
   BACKUP_PG_BIN_DIR: variable({
     section: 'Database',
     about:
@@ -299,6 +307,9 @@ export const variables = {
 
 /** The name of a variable of the table. */
 export type VariableName = keyof typeof variables
+
+/** What each variable came to. */
+export type Values = { readonly [Name in VariableName]: (typeof variables)[Name]['fallback'] }
 
 /** `WORKER_CONCURRENCY_DUMP` for `dump`. */
 export function concurrencyVariable<const One extends Step>(step: One) {

@@ -14,4 +14,4 @@ export {
 export { jobOptions } from './policy.ts'
 export { addChild, Queues } from './queues.ts'
 export { countOverlaps, reclaimSource, requestRun, type Requested, requestSlot } from './request.ts'
-export { type KeptSchedule, readSchedules } from './schedules.ts'
+export { type KeptSchedule, readSchedules, schedulerId, type WantedSchedule } from './schedules.ts'

@@ -1,3 +1,4 @@
+import type { Job } from 'bullmq'
 import type { Queues } from './queues.ts'
 import type { Payloads } from './payloads.ts'
 import { prefix, queueName } from './names.ts'
@@ -13,11 +14,26 @@ export interface Requested {
   readonly accepted: boolean
 }
 
-/** Asks for a run; one run of a source at a time, from its request to its end. */
-export async function requestRun(queues: Queues, id: string, request: Payloads['run']): Promise<Requested> {
-  const job = await queues.add('run', id, request, { deduplication: { id: request.source } })
+/**
+ * Asks for a run; one run of a source at a time, from its request to its end.
+ * @param delay ms before it begins
+ */
+export async function requestRun(
+  queues: Queues,
+  id: string,
+  request: Payloads['run'],
+  delay = 0,
+): Promise<Requested> {
+  const job = await queues.add('run', id, request, { deduplication: { id: request.source }, delay })
   const run = job.id ?? id
   if (run === id) return { run, accepted: true }
+  // A run that only waits for its minute in a spread schedule is what was asked for.
+  if (delay === 0 && (await queues.get('run').getJobState(run)) === 'delayed') {
+    await queues
+      .get('run')
+      .getJob(run)
+      .then((waiting: Job | undefined) => waiting?.promote())
+  }
   await recordOverlap(queues, run, id, request)
   return { run, accepted: false }
 }
@@ -33,10 +49,11 @@ export async function requestSlot(
   queues: Queues,
   proposedId: string,
   request: Payloads['run'] & { readonly slot: string },
+  delay = 0,
 ): Promise<Requested> {
   const key = `${prefix}:slot:${request.source}:${request.slot}`
   await queues.redis.set(key, proposedId, 'EX', keepSlots, 'NX')
-  return requestRun(queues, (await queues.redis.get(key)) ?? proposedId, request)
+  return requestRun(queues, (await queues.redis.get(key)) ?? proposedId, request, delay)
 }
 
 async function recordOverlap(

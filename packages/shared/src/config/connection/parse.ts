@@ -15,20 +15,26 @@ import { example, readUri } from './uri.ts'
 /**
  * Reads a connection string as libpq does: what the string leaves open is taken from the service file,
  * then from the environment (`PGHOST`, …), then from libpq's defaults; a password that is still missing
- * from the password file. `env` defaults to the process's environment.
+ * from the password file. `env` defaults to the process's environment. `database` takes the place of the string's.
  *
  * @throws BackupError CONFIG_INVALID whose message never contains a value that may be secret.
  */
-export function parseConnection(text: string, env: Environment = process.env): ParsedConnection {
+export function parseConnection(
+  text: string,
+  env: Environment = process.env,
+  database?: string,
+): ParsedConnection {
   const { settings, notices } = readString(text.trim())
   const given = dropForeign(settings, notices)
+  if (database !== undefined) given.set('dbname', database)
   fillFromService(given, env, notices)
   fillFromEnvironment(given, env)
 
   const hosts = resolveHosts(given)
   const user = given.get('user') || systemUser()
-  const database = given.get('dbname') || user
-  const password = given.get('password') || fromPasswordFile(given, env, { hosts, user, database }, notices)
+  const chosen = given.get('dbname') || user
+  const password =
+    given.get('password') || fromPasswordFile(given, env, { hosts, user, database: chosen }, notices)
   const ssl = resolveSsl(
     given,
     env,
@@ -36,12 +42,12 @@ export function parseConnection(text: string, env: Environment = process.env): P
   )
   const connection: Connection = {
     hosts,
-    database,
+    database: chosen,
     user,
-    password: password === undefined ? undefined : secretBeside(password, [user, database]),
+    password: password === undefined ? undefined : secretBeside(password, [user, chosen]),
     ssl,
     parameters: Object.fromEntries([...given].filter(([name]) => isKept(name))),
-    shown: show({ hosts, user, database }),
+    shown: show({ hosts, user, database: chosen }),
   }
   return { connection, notices: [...notices, ...warnOfPlainText(connection)] }
 }

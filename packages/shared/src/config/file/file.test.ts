@@ -1,0 +1,247 @@
+import { writeFileSync } from 'node:fs'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { BackupError } from '@securyflex/shared/errors'
+import {
+  type TemporaryDirectory,
+  temporaryDirectory,
+} from '../../../../../test/helpers/temporary-directory.ts'
+import { loadConfig, settingsOf } from '../index.ts'
+
+let directory: TemporaryDirectory
+beforeEach(async () => {
+  directory = await temporaryDirectory()
+})
+afterEach(() => directory.remove())
+
+const load = (yaml: string, env: Record<string, string> = {}) => {
+  writeFileSync(directory.join('backup.config.yaml'), yaml)
+  return loadConfig({ env: { HOME: directory.path, ...env }, directory: directory.path, needs: [] })
+}
+
+function linesOf(yaml: string, env: Record<string, string> = {}): string[] {
+  try {
+    load(yaml, env)
+  } catch (error) {
+    if (!(error instanceof BackupError)) throw error
+    const lines = error.message.split('\n').filter((line) => line.startsWith('  '))
+    return lines.length > 0 ? lines.map((line) => line.trim()) : [`${error.message} ${error.hint ?? ''}`]
+  }
+  throw new Error('The file was accepted.')
+}
+
+const two = `
+defaults:
+  timeZone: Europe/Berlin
+  retention: { days: 14 }
+servers:
+  main: { url: 'postgresql://backup@db.example.com:5433/postgres?sslmode=verify-full&sslrootcert=system', runs: 2 }
+sources:
+  shop:
+    url: postgresql://ann@localhost/shop
+    schedule: ['0 2 * * *', '@weekly']
+    retention: { minimum: 5 }
+    compression: { level: 9 }
+    encryption: true
+  crm:
+    server: main
+    database: customers
+    schedule: false
+    compression: none
+    overlap: again
+  fleet:
+    server: main
+    database: '*'
+    exclude: { databases: [scratch*, "odd name"] }
+`
+
+describe('a configuration file', () => {
+  it('describes several sources; each value comes from the source, the defaults, the environment, or is built in', () => {
+    const config = load(two, {
+      BACKUP_RETENTION_DAYS: '7',
+      BACKUP_FINGERPRINT: 'checksums',
+      BACKUP_CRON: '0 4 * * *',
+    })
+    expect(config.sources).toMatchObject([
+      {
+        name: 'shop',
+        server: 'localhost:5432',
+        schedules: [
+          { cron: '0 2 * * *', timeZone: 'Europe/Berlin' },
+          { cron: '@weekly', timeZone: 'Europe/Berlin' },
+        ],
+        retentionDays: 14,
+        retentionMinimum: 5,
+        compression: { algorithm: 'zstd', level: 9 },
+        cipher: 'aes-256-gcm',
+        fingerprint: 'checksums',
+        overlap: 'skip',
+      },
+      {
+        name: 'crm',
+        server: 'main',
+        connection: { database: 'customers', hosts: [{ host: 'db.example.com', port: 5433 }] },
+        schedules: [],
+        compression: { algorithm: 'none', level: 0 },
+        cipher: 'none',
+        overlap: 'again',
+      },
+    ])
+    expect(config.groups).toMatchObject([
+      {
+        name: 'fleet',
+        server: 'main',
+        connection: { database: 'postgres' },
+        withoutDatabases: ['scratch*', '"odd name"'].map((text) => text.replaceAll('"', '')),
+        schedules: [{ cron: '0 4 * * *', timeZone: 'Europe/Berlin' }],
+      },
+    ])
+    expect(config.limits).toEqual({ servers: { main: 2 }, runs: undefined })
+    expect(settingsOf(config, 'gone').retentionDays).toBe(14)
+    expect(settingsOf(config, 'fleet-crm')).toBe(config.groups[0])
+  })
+
+  it('stands beside DATABASE_URL, whose source must have another name', () => {
+    const env = { DATABASE_URL: 'postgresql://localhost/wiki' }
+    expect(load(two, env).sources.map(({ name }) => name)).toEqual(['wiki', 'shop', 'crm'])
+    expect(linesOf(two, { ...env, BACKUP_SOURCE: 'crm' })[0]).toMatch(
+      /^backup\.config\.yaml:15 sources\.crm: DATABASE_URL/,
+    )
+  })
+
+  it('takes secrets from the environment and from files, and shows none', () => {
+    writeFileSync(directory.join('secret'), 'postgresql://ann:planted1@localhost/a\n')
+    const yaml =
+      'sources:\n  a: { url: "${A_URL}" }\n  b: { url: "postgresql://bob:${B}@localhost/b" }\n  c: { url: "${A_URL_FILE}" }\n'
+    const config = load(yaml, { A_URL_FILE: 'secret', B: 'planted2' })
+    expect(config.sources.map(({ connection }) => connection.password?.reveal())).toEqual([
+      'planted1',
+      'planted2',
+      'planted1',
+    ])
+    expect(JSON.stringify(config)).not.toContain('planted')
+  })
+
+  it('in which “${” is meant is written $${', () => {
+    const yaml = 'sources:\n  a: { url: "postgresql://ann:$${x}@localhost/a" }\n'
+    expect(load(yaml).sources[0]?.connection.password?.reveal()).toBe('${x}')
+  })
+
+  it('is the one that BACKUP_CONFIG names, and that one must exist', () => {
+    writeFileSync(directory.join('other.yaml'), 'sources: { wiki: { url: "postgresql://localhost/wiki" } }')
+    expect(load(two, { BACKUP_CONFIG: 'other.yaml' }).sources.map(({ name }) => name)).toEqual(['wiki'])
+    expect(linesOf(two, { BACKUP_CONFIG: 'none.yaml' })[0]).toMatch(
+      /^BACKUP_CONFIG: .*none\.yaml cannot be read \(ENOENT\)\./,
+    )
+  })
+
+  it('may be empty', () => {
+    expect(load('# nothing yet\n').sources).toEqual([])
+  })
+
+  it('asks for a key where one source is encrypted', () => {
+    writeFileSync(directory.join('backup.config.yaml'), two)
+    const env = { HOME: directory.path }
+    expect(() => loadConfig({ env, directory: directory.path })).toThrow(
+      expect.objectContaining({
+        code: 'KEY_MISSING',
+        message: expect.stringContaining('the configuration asks for encryption'),
+      }),
+    )
+  })
+})
+
+describe('what is wrong in a configuration file is named with file and line, what is wrong, and what is right', () => {
+  it.each<[string, string, RegExp]>([
+    [
+      'an unknown setting',
+      'defaults:\n  retenton: {}\n',
+      /^backup\.config\.yaml:2 defaults\.retenton: there is no such setting\. The nearest known is retention;/,
+    ],
+    [
+      'one deep below',
+      'sources:\n  a:\n    url: postgresql://h/d\n    retention:\n      dais: 3\n',
+      /^backup\.config\.yaml:5 sources\.a\.retention\.dais: .*nearest known is days/,
+    ],
+    [
+      'a cron',
+      'defaults:\n  schedule:\n    - "@daily"\n    - 61 * * * *\n',
+      /^backup\.config\.yaml:4 defaults\.schedule\.1: the minute “61” .*\. Write for example "0 2 \* \* \*"\.$/,
+    ],
+    [
+      'a zone',
+      'defaults:\n  timeZone: Europe/Amsterdm\n',
+      /^backup\.config\.yaml:2 defaults\.timeZone: .*the nearest is Europe\/Amsterdam\./,
+    ],
+    [
+      'a number',
+      'defaults: { retention: { days: many } }\n',
+      /^backup\.config\.yaml:1 defaults\.retention\.days: “many” is not a whole number/,
+    ],
+    ['a value for a map', 'sources:\n  a: 5\n', /^backup\.config\.yaml:2 sources\.a: it has to be a map/],
+    [
+      'a name',
+      'sources:\n  a b: { url: postgresql://h/d }\n',
+      /^backup\.config\.yaml:2 sources\.a b: the name is not one of/,
+    ],
+    [
+      'no place',
+      'sources:\n  a:\n    schedule: "@daily"\n',
+      /^backup\.config\.yaml:\d sources\.a: it says nothing of where the database is\. Write url/,
+    ],
+    [
+      'two places',
+      'servers: { m: { url: postgresql://h/d } }\nsources:\n  a: { url: postgresql://h/d, server: m }\n',
+      /^backup\.config\.yaml:3 sources\.a\.server: it has a url already/,
+    ],
+    [
+      'an unknown server',
+      'servers: { main: { url: postgresql://h/d } }\nsources:\n  a: { server: mian, database: d }\n',
+      /^backup\.config\.yaml:3 sources\.a\.server: there is no server “mian”\. The nearest is main\./,
+    ],
+    [
+      'no database',
+      'servers: { main: { url: postgresql://h/d } }\nsources:\n  a: { server: main }\n',
+      /sources\.a: it does not say which database/,
+    ],
+    [
+      'an unknown destination',
+      'sources:\n  a:\n    url: postgresql://h/d\n    destinations: [lokal]\n',
+      /^backup\.config\.yaml:4 sources\.a\.destinations\.0: there is no destination “lokal”\..*nearest known is local/,
+    ],
+    [
+      'a missing webhook',
+      'defaults: { notify: [log, webhook] }\n',
+      /^backup\.config\.yaml:1 defaults\.notify: there is no webhook\. Set BACKUP_WEBHOOK_URL\./,
+    ],
+    [
+      'a missing variable',
+      'sources:\n  a:\n    url: ${NOPE}\n',
+      /^backup\.config\.yaml:3 sources\.a\.url: the variable NOPE is not set\./,
+    ],
+    [
+      'a connection string',
+      'sources:\n  a:\n    url: mysql://h/d\n',
+      /^backup\.config\.yaml:3 sources\.a\.url: The connection string/,
+    ],
+    ['broken YAML', 'sources:\n  a: [\n', /^backup\.config\.yaml:\d+: .*Correct the line/],
+    [
+      'a name twice',
+      'sources:\n  a: { url: postgresql://h/d }\n  a: { url: postgresql://h/d }\n',
+      /^backup\.config\.yaml:3: .*unique/,
+    ],
+  ])('%s', (_, yaml, expected) => {
+    const lines = linesOf(yaml)
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toMatch(expected)
+  })
+
+  it('all at once, and a secret in none of them', () => {
+    const yaml =
+      'defaults: { overlap: maybe, fingerprint: all }\nsources:\n  a:\n    url: postgresql://ann:planted@h:port/d\n'
+    const lines = linesOf(yaml)
+    expect(lines).toHaveLength(2)
+    expect(linesOf('sources:\n  a:\n    url: postgresql://ann:planted@h:port/d\n').join()).not.toContain(
+      'planted',
+    )
+  })
+})

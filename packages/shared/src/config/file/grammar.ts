@@ -1,0 +1,194 @@
+import { z } from 'zod'
+import { boolean, name, oneOf, path, text, wholeNumber } from '../parsers.ts'
+import { cron, timeZone } from '../time.ts'
+import { Wrong } from '../wrong.ts'
+
+/**
+ * What may stand in `backup.config.yaml`. Each value is read by the parser of the environment variable that means
+ * the same, so that one rule and one sentence hold for both.
+ */
+
+/** A single value, read by `parse` from its text. */
+function value<Value>(parse: (text: string) => Value, example: string, about: string) {
+  return z
+    .preprocess(
+      (given) => (typeof given === 'number' || typeof given === 'boolean' ? String(given) : given),
+      z.string({ error: 'it is not a single value' }).transform((given, context) => {
+        try {
+          return parse(given.trim())
+        } catch (error) {
+          if (!(error instanceof Wrong)) throw error
+          const remedy = error.remedy ?? `Write for example ${example}.`
+          context.addIssue({ code: 'custom', message: error.message, params: { remedy } })
+          return z.NEVER
+        }
+      }),
+    )
+    .meta({ description: about, type: ['string', 'number', 'boolean'], examples: [example] })
+}
+
+/** One value or a list of them; `false` is the empty list. */
+function list<Value>(one: z.ZodType<Value>, about: string) {
+  return z
+    .preprocess(
+      (given) => (given === false ? [] : Array.isArray(given) || given === undefined ? given : [given]),
+      z.array(one),
+    )
+    .meta({
+      description: about,
+      anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }, { const: false }],
+    })
+}
+
+/** A map whose keys are names of ours. */
+function named<Value extends z.ZodType>(entry: Value) {
+  return z.record(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, notAName), entry)
+}
+
+const notAName = 'the name is not one of 1 to 64 letters, digits, “-” and “_”'
+const days = wholeNumber(1, 36_500)
+const count = wholeNumber(1, 10_000)
+const algorithm = oneOf('none', 'zstd', 'gzip')
+const cipher = oneOf('none', 'aes-256-gcm', 'aes-256-cbc')
+
+const patterns = (about: string) => list(value(pattern, 'audit.*', about), about)
+
+/** `name` or `schema.name`, in which `*` and `?` stand for any characters, as pg_dump has them. */
+function pattern(given: string): string {
+  if (/^(?:"(?:[^"]|"")+"|[^\s".]+)(?:\.(?:"(?:[^"]|"")+"|[^\s".]+))?$/.test(given)) return given
+  throw new Wrong(`“${given}” is not a pattern of names: name or schema.name, with * and ?`)
+}
+
+const settingsShape = {
+  schedule: list(
+    value(cron, '"0 2 * * *"', 'Five fields, or a name such as @daily.'),
+    'When backups are made: one cron expression or several; false for none.',
+  ).optional(),
+  timeZone: value(
+    timeZone,
+    'Europe/Amsterdam',
+    'The IANA time zone in which schedules are meant.',
+  ).optional(),
+  spreadMinutes: value(
+    wholeNumber(0, 720),
+    '10',
+    'Schedules begin up to so many minutes later, always the same for one source, so that a fleet does not start at once.',
+  ).optional(),
+  latenessHours: value(
+    wholeNumber(0, 8760),
+    '12',
+    'A backup whose time passed while nothing ran is made late, if it is not later than this.',
+  ).optional(),
+  overlap: value(
+    oneOf('skip', 'again'),
+    'skip',
+    'What becomes of a request while a backup of the source is under way: skip it, or make one more afterwards.',
+  ).optional(),
+  retention: z
+    .strictObject({
+      days: value(days, '30', 'Days for which a backup is kept.').optional(),
+      minimum: value(
+        count,
+        '3',
+        'How many of the newest good backups are kept whatever their age.',
+      ).optional(),
+    })
+    .optional(),
+  compression: z
+    .preprocess(
+      (given) => (typeof given === 'object' || given === undefined ? given : { algorithm: given }),
+      z.strictObject({
+        algorithm: value(algorithm, 'zstd', 'none, zstd or gzip.').optional(),
+        level: value(wholeNumber(1, 19), '3', '1 to 19 for zstd, 1 to 9 for gzip.').optional(),
+      }),
+    )
+    .optional(),
+  encryption: value(
+    (given) => (/^(?:aes|none)/i.test(given) ? cipher(given) : boolean(given) ? 'aes-256-gcm' : 'none'),
+    'aes-256-gcm',
+    'none, aes-256-gcm or aes-256-cbc; true means aes-256-gcm.',
+  ).optional(),
+  fingerprint: value(
+    oneOf('counts', 'checksums', 'off'),
+    'checksums',
+    'What is recorded for the comparison after a restore.',
+  ).optional(),
+  destinations: list(
+    value(name, 'local', 'A destination’s name.'),
+    'Where backups go; default: everywhere.',
+  ).optional(),
+  notify: list(
+    value(oneOf('log', 'webhook'), 'webhook', 'A channel.'),
+    'Where outcomes are told; default: every channel that is configured.',
+  ).optional(),
+  include: z
+    .strictObject({
+      schemas: patterns('Only these schemas are backed up.').optional(),
+      tables: patterns('Only these tables are backed up.').optional(),
+    })
+    .optional(),
+  exclude: z
+    .strictObject({
+      databases: list(
+        value(text, 'scratch*', 'A name with * and ?.'),
+        'Databases that “*” leaves out.',
+      ).optional(),
+      schemas: patterns('Schemas that are left out.').optional(),
+      tables: patterns('Tables that are left out.').optional(),
+      tableData: patterns('Tables whose rows are left out.').optional(),
+    })
+    .optional(),
+}
+
+const connectionText = z.string({ error: 'it is not a connection string' }).min(1, 'it is empty')
+
+const source = z.strictObject({
+  url: connectionText.describe('The database as a connection string.').optional(),
+  server: value(name, 'main', 'The server that the database is on, by its name here.').optional(),
+  database: value(text, 'shop', 'The database’s name on that server, or * for every one of them.').optional(),
+  ...settingsShape,
+})
+
+const server = z.strictObject({
+  url: connectionText.describe('The server as a connection string.'),
+  runs: value(
+    wholeNumber(1, 1000),
+    '2',
+    'The most backups of its databases that are made at a time.',
+  ).optional(),
+})
+
+const destination = z.strictObject({
+  kind: value(oneOf('local'), 'local', 'What kind of place it is.'),
+  directory: value((given) => path(given, '/'), '/srv/backups', 'The directory of the repository.'),
+})
+
+/** The file as a whole. */
+export const fileSchema = z
+  .strictObject({
+    defaults: z
+      .strictObject(settingsShape)
+      .describe('What holds for every source that says nothing else.')
+      .optional(),
+    destinations: named(destination).optional(),
+    servers: named(server).optional(),
+    sources: named(source).optional(),
+    limits: z
+      .strictObject({
+        runs: value(
+          wholeNumber(1, 1000),
+          '10',
+          'The most backups that are made at a time, on all workers.',
+        ).optional(),
+      })
+      .optional(),
+  })
+  .meta({
+    title: 'SecuryFlex Backup',
+    description: 'The configuration of SecuryFlex Backup: backup.config.yaml.',
+  })
+
+export type FileContent = z.infer<typeof fileSchema>
+export type FileSource = z.infer<typeof source>
+/** What `defaults` and each source may say. */
+export type FileSettings = NonNullable<FileContent['defaults']>

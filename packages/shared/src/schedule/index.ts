@@ -1,0 +1,1 @@
+export { newestSlot, nextSlots, nextTimes, type PlannedTime, slotToAsk, spreadOf } from './slots.ts'
