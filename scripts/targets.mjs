@@ -49,6 +49,7 @@ export const targets = {
   'backup:restore': product(['restore']),
   'enqueue-job': product(['enqueue-job']),
   test: tool('test.mjs'),
+  'test:kill': tool('test-kill.mjs'),
   check: tool('check.mjs'),
   bench: { needs: () => everything, command: (args) => ['bench/main.ts', ...args] },
   lint: module('eslint/bin/eslint.js', '.'),

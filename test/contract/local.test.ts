@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, it } from '@jest/globals'
@@ -54,6 +54,26 @@ describe('the local driver', () => {
     await writeFile(directory.join('object.tmp-0123456789ab'), 'half')
     await storage.put('object', Buffer.from('x'))
     expect(await keysOf(storage)).toEqual(['object'])
+  })
+
+  it('removes what a crash left unfinished, anywhere, once it is a day old', async () => {
+    await using directory = await temporaryDirectory()
+    const storage = await open(directory.path)
+    await storage.put('shop/segments/ab/object', Buffer.from('x'))
+    const [old, young] = ['one.tmp-0123456789ab', 'two.tmp-0123456789ab']
+    const yesterday = new Date(Date.now() - 25 * 60 * 60 * 1000)
+    for (const place of ['.', 'shop', 'shop/segments/ab']) {
+      for (const name of [old, young]) await writeFile(directory.join(place, name), 'half')
+      await utimes(directory.join(place, old), yesterday, yesterday)
+    }
+    expect(await storage.removeUnfinished()).toBe(3)
+    const left = await readdir(directory.path, { recursive: true })
+    expect(left.filter((name) => name.includes('.tmp-')).sort()).toEqual([
+      `shop/segments/ab/${young}`,
+      `shop/${young}`,
+      young,
+    ])
+    expect(await keysOf(storage)).toEqual(['shop/segments/ab/object'])
   })
 
   it('creates nothing when it is opened for reading only', async () => {

@@ -1,7 +1,15 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { startThrowawayServer, type ThrowawayServer } from '@securyflex/shared/postgres'
+import {
+  findTools,
+  libpqEnvironment,
+  startThrowawayServer,
+  type ThrowawayServer,
+} from '@securyflex/shared/postgres'
 import { cancelRun } from '@securyflex/shared/queue'
 import pg from 'pg'
 import { startCommand, until } from '../helpers/command.ts'
@@ -16,6 +24,8 @@ let server: ThrowawayServer
 let tools: StandInTools
 let installation: Installation
 let temporary: TemporaryDirectory
+/** For files that are no leftovers. */
+let outside: TemporaryDirectory
 /** The session that looks. */
 let observer: pg.Client
 
@@ -23,7 +33,7 @@ beforeAll(async () => {
   // A server of its own: whatever is seen there was left by what the test does.
   server = await startThrowawayServer({ listen: 'loopback' })
   tools = await standInTools()
-  temporary = await temporaryDirectory()
+  ;[temporary, outside] = await Promise.all([temporaryDirectory(), temporaryDirectory()])
   observer = new pg.Client(server.connectionString)
   await observer.connect()
   await observer.query(
@@ -45,7 +55,7 @@ afterAll(async () => {
   await installation[Symbol.asyncDispose]()
   await observer.end()
   await tools[Symbol.asyncDispose]()
-  await temporary.remove()
+  await Promise.all([temporary.remove(), outside.remove()])
   await server.stop()
 })
 
@@ -69,12 +79,19 @@ async function leftovers(): Promise<Record<string, unknown[]>> {
     prepared: await list(`SELECT gid AS found FROM pg_prepared_xacts`),
     slots: await list(`SELECT slot_name AS found FROM pg_replication_slots`),
     databases: await list(
-      `SELECT datname AS found FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1')`,
+      `SELECT datname AS found FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1') ORDER BY 1`,
     ),
     tools: toolProcesses(),
     spool: await installation.spoolRuns(),
     files: await readdir(temporary.path),
+    archives: await listArchives(),
   }
+}
+
+/** Archives that were written out for several jobs. */
+async function listArchives(): Promise<string[]> {
+  const directory = join(installation.config.spool.directory, 'restores')
+  return existsSync(directory) ? readdir(directory) : []
 }
 
 /** Client tools that were told of this server. */
@@ -199,22 +216,48 @@ describe('after a run', () => {
 })
 
 describe('after a restore', () => {
-  const restore = (...more: string[]) =>
-    startCommand(['restore', 'latest', '--to', 'restored', '--yes', ...more], { ...installation.env })
+  const streamed = ['latest']
+  /** How a restore can go on, and the program that is at work then. */
+  const ways = [
+    { title: 'that is streamed', what: () => streamed, program: 'pg_restore' },
+    { title: 'over two connections', what: () => ['latest', '--jobs', '2'], program: 'pg_restore' },
+    { title: 'of a dump', what: () => [dump], program: 'psql' },
+  ]
+  let dump = ''
 
-  async function untilRestores(): Promise<void> {
-    await until('pg_restore at its slow index', async () => {
-      const { rowCount } = await observer.query(
-        `SELECT FROM pg_stat_activity WHERE datname = 'restored' AND wait_event = 'PgSleep'`,
-      )
-      return rowCount === 1 && toolProcesses().some((command) => command.includes('pg_restore'))
+  beforeAll(async () => {
+    dump = outside.join('backup.sql.gz')
+    const real = join((await findTools(15)).directory, 'pg_dump')
+    await promisify(execFile)('sh', ['-c', `${real} | gzip > ${dump}`], {
+      env: libpqEnvironment(server.connection),
     })
+    await using worker = await installation.startWorker()
+    const job = await installation.ended(await installation.request())
+    expect(job.returnvalue).toMatchObject({ outcome: 'success' })
+    await worker.kill('SIGTERM')
+  }, minute)
+
+  const restore = (what: readonly string[]) =>
+    startCommand(['restore', ...what, '--to', 'restored', '--yes'], { ...installation.env })
+
+  /** Waits until the restore is in its slow part, and gives the name that its database has there. */
+  async function untilRestores(program: string): Promise<string> {
+    let name = ''
+    await until(`${program} at its slow index`, async () => {
+      const { rows } = await observer.query<{ name: string }>(
+        `SELECT datname AS name FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname <> current_database()`,
+      )
+      name = rows[0]?.name ?? ''
+      return rows.length === 1 && toolProcesses().some((command) => command.includes(program))
+    })
+    expect(name).toMatch(/^securyflex_restore_[0-9a-f]{8}$/)
+    return name
   }
 
   it(
     'that succeeds only the database is left',
     async () => {
-      await using command = restore()
+      await using command = restore(streamed)
       expect([await command.ended, command.lines.join('\n')]).toEqual([0, expect.stringMatching(/Restored/)])
       await expectNothingLeft({ databases: ['restored'] })
       await observer.query('DROP DATABASE restored')
@@ -225,8 +268,8 @@ describe('after a restore', () => {
   it(
     'that is interrupted nothing is left',
     async () => {
-      await using command = restore()
-      await untilRestores()
+      await using command = restore(streamed)
+      await untilRestores('pg_restore')
       command.kill('SIGINT')
       expect(await command.ended).toBe(130)
       await expectNothingLeft()
@@ -234,16 +277,44 @@ describe('after a restore', () => {
     minute,
   )
 
-  it(
-    'that is killed its half-filled database is left, which nobody is there to drop, and no more',
-    async () => {
-      await using command = restore()
-      await untilRestores()
-      command.kill('SIGKILL')
-      await command.ended
-      await expectNothingLeft({ databases: ['restored'] })
-      await observer.query('DROP DATABASE restored')
+  it.each(ways)(
+    '$title whose session the server ends nothing is left, and it says so in two lines',
+    async ({ what, program }) => {
+      await using command = restore(what())
+      const database = await untilRestores(program)
+      await observer.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND wait_event = 'PgSleep'`,
+        [database],
+      )
+      expect(await command.ended).toBe(4)
+      expect(command.lines.filter((line) => !/^(For 2 jobs|Restoring |Writing out )/.test(line))).toEqual([
+        expect.stringMatching(`^${program} lost its connection to the server: `),
+        expect.stringMatching(/log for a restart or a failover/),
+      ])
+      await expectNothingLeft()
     },
     minute,
+  )
+
+  it.each(ways)(
+    '$title that is killed what it left does not have the name; the next restore names it and removes its file',
+    async ({ what, program }) => {
+      const first = restore(what())
+      const database = await untilRestores(program)
+      first.kill('SIGKILL')
+      await first.ended
+      const archives = await listArchives()
+      expect(archives).toHaveLength(what().includes('--jobs') ? 1 : 0)
+      await expectNothingLeft({ databases: [database], archives })
+
+      await using second = restore(streamed)
+      const [, drop = ''] = await second.line(/^A restore that was killed left the database .*\? (DROP .*)$/)
+      expect(await second.ended).toBe(0)
+      await expectNothingLeft({ databases: ['restored', database] })
+      expect(drop).toContain(database)
+      await observer.query(drop)
+      await observer.query('DROP DATABASE restored')
+    },
+    2 * minute,
   )
 })

@@ -94,6 +94,26 @@ describe('cancelling', () => {
   })
 })
 
+describe('cancelling a run whose step waits for its next try', () => {
+  it('ends it at once, not at that try', async () => {
+    await using patient = await startInstallation({
+      BACKUP_PG_BIN_DIR: tools.path,
+      WORKER_RETRY_DELAY: '600000',
+    })
+    await tools.replaceDump('echo "pg_dump: error: connection to server was lost" >&2; exit 1')
+    await using worker = await patient.startWorker()
+    const run = await patient.request()
+    await until(async () => (await patient.queues.get('dump').getDelayedCount()) === 1)
+    await cancelRun(patient.queues.redis, run)
+    const job = await patient.ended(run)
+    await tools.repairDump()
+    expect(await job.getState()).toBe('failed')
+    expect(await patient.report(run)).toMatchObject({ outcome: 'cancelled' })
+    expect(await patient.spoolRuns()).toEqual([])
+    await worker.kill('SIGTERM')
+  })
+})
+
 describe('retrying', () => {
   const broken = 'echo "pg_dump: error: unexpected end of something" >&2; exit 1'
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -31,8 +32,10 @@ export interface Installation extends AsyncDisposable {
   startWorker(place?: string): Promise<WorkerProcess>
   /** Starts a producer process, which looks every half second. */
   startProducer(): Promise<WorkerProcess>
-  /** Asks for a run and gives its id. */
-  request(): Promise<string>
+  /** Starts another program of this directory, and waits until it says that it is ready. */
+  startProgram(program: string): Promise<WorkerProcess>
+  /** Asks for a run, as if it were `at` (default: now), and gives its id. */
+  request(at?: Date): Promise<string>
   /** Waits until the run's job has ended, at most `limit` ms (default: a minute), and gives it. */
   ended(run: string, limit?: number): Promise<Job>
   report(run: string): Promise<RunReport | undefined>
@@ -100,8 +103,12 @@ export async function startInstallation(
       workers.push(producer)
       return producer
     },
-    async request() {
-      const at = new Date()
+    async startProgram(program) {
+      const started = await startProcess(program, env, directory.path)
+      workers.push(started)
+      return started
+    },
+    async request(at = new Date()) {
       const { run } = await requestRun(queues, newRunId(source, at), {
         v: 1,
         source,
@@ -132,7 +139,7 @@ async function startProcess(
   place?: string,
 ): Promise<WorkerProcess> {
   const child = fork(fileURLToPath(new URL(program, import.meta.url)), place === undefined ? [] : [place], {
-    env: { ...inherited(), ...env },
+    env: { ...inherited(), ...env, NODE_COMPILE_CACHE: join(tmpdir(), 'compiled') },
     cwd: directory,
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })

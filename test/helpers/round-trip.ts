@@ -12,7 +12,7 @@ const limit = 300_000
 
 /** Runs a command of the product as a process of its own, with the installation's settings alone. */
 export async function command(
-  installation: Installation,
+  installation: Pick<Installation, 'env'>,
   ...args: readonly string[]
 ): Promise<{ stdout: string; stderr: string }> {
   const inherited = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' }
@@ -24,12 +24,29 @@ export async function command(
 
 /** Backs the source up with a worker process, and restores it into the new database `to` with another one. */
 export async function roundTrip(installation: Installation, to: string): Promise<Restoration> {
+  await backUp(installation)
+  return await restoreLatest(installation, to)
+}
+
+/** Backs the source up with a worker process, and gives the run's id. */
+export async function backUp(installation: Installation): Promise<string> {
   await using worker = await installation.startWorker()
-  const job = await installation.ended(await installation.request(), limit)
+  const run = await installation.request()
+  const job = await installation.ended(run, limit)
   expect(job.failedReason).toBeFalsy()
   expect(job.returnvalue).toMatchObject({ outcome: 'success' })
   await worker.kill('SIGTERM')
-  const { stdout } = await command(installation, 'restore', 'latest', '--to', to, '--yes', '--json')
+  return run
+}
+
+/** Restores the latest backup, or what else is named first, into the new database `to`. */
+export async function restoreLatest(
+  installation: Pick<Installation, 'env'>,
+  to: string,
+  ...more: readonly string[]
+): Promise<Restoration> {
+  const what = more[0]?.startsWith('-') === false ? more : ['latest', ...more]
+  const { stdout } = await command(installation, 'restore', ...what, '--to', to, '--yes', '--json')
   return JSON.parse(stdout) as Restoration
 }
 

@@ -68,8 +68,10 @@ export async function witnessOf(
     async definitions({ create = false } = {}) {
       const { output, ended } = start(tools.pg_dump, ['--schema-only', ...(create ? ['--create'] : [])])
       const [script] = await Promise.all([text(output), ended])
-      // Each dump draws the key of its \restrict line anew.
-      return script.replace(/^\\(un)?restrict .*$/gm, '').replaceAll(database, 'DATABASE')
+      // Each dump draws the key of its \restrict line anew, and says from what server it is.
+      return script
+        .replace(/^(?:\\(?:un)?restrict .*|-- Dumped from database version .*)$/gm, '')
+        .replaceAll(database, 'DATABASE')
     },
   }
 }

@@ -9,6 +9,7 @@ import {
   type RestoredFile,
   restoreFile,
 } from '@securyflex/shared/backup'
+import { noteKilledRestores } from './killed-restores.ts'
 import { confirm } from './output/confirm.ts'
 import { quoted } from './output/examples.ts'
 import { note, print, printJson } from './output/print.ts'
@@ -49,6 +50,7 @@ export async function restoreDump(
     yes: flags.yes ?? false,
     line: ['npm run backup:restore --', quoted(path), '--to', quoted(name), '--yes'].join(' '),
   })
+  await noteKilledRestores(config, target, signal)
   if (flags.to === undefined) note(`Restoring ${path} (${whatItIs(file)}) into ${into}.`)
   const restored = await restoreFile({
     file,
@@ -96,7 +98,7 @@ function whatItIs({ kind, layers, bytes }: DumpFile): string {
 }
 
 function show(restored: RestoredFile, file: DumpFile, target: Connection, derived: boolean): void {
-  const { database, tool, oneTransaction, holds } = restored
+  const { database, tool, oneTransaction, holds, leftOut } = restored
   const how = oneTransaction ? ', in one transaction' : ''
   print(`Restored ${file.path} into "${database}" on ${serverOf(target)}, with ${tool}${how}.`)
   const rows = holds.tables.reduce((total, table) => total + (table.rows ?? 0), 0)
@@ -106,10 +108,18 @@ function show(restored: RestoredFile, file: DumpFile, target: Connection, derive
     count(holds.sequences.length, 'sequence'),
   ]
   print(`It holds ${held.join(', ')}. A dump does not say what it should hold: nothing was compared.`)
+  noteLeftOut(leftOut)
   if (file.kind === 'sql' && !file.ofPgDump)
     note('It does not end as pg_dump ends, so nothing says that it is whole.')
   if (file.layers.includes('openssl')) note('Files of openssl carry no proof that nobody altered them.')
   if (derived && database !== target.database) showRenaming(database, target.database)
+}
+
+/** What the server's version does not know, and the data do not need. */
+export function noteLeftOut(statements: readonly string[]): void {
+  for (const statement of statements) {
+    note(`Left out, because the server is older than the tools and does not know it: ${statement}`)
+  }
 }
 
 function showRenaming(database: string, wanted: string): void {

@@ -9,12 +9,13 @@ import {
   redisTarget,
   type Results,
 } from '@securyflex/shared/queue'
-import { BackupError } from '@securyflex/shared/errors'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import { compressStep } from './compress.ts'
 import { openContext, type WorkerContext, type WorkerOptions } from './context.ts'
 import { dumpStep } from './dump.ts'
 import { encryptStep } from './encrypt.ts'
 import { startHousekeeping } from './housekeeping.ts'
+import { hurry } from './hurry.ts'
 import { notifyStep } from './notify.ts'
 import { pruneStep } from './prune.ts'
 import { run } from './run.ts'
@@ -71,6 +72,10 @@ export async function startWorker(
     const stopHousekeeping = startHousekeeping(context)
     await onCancel(subscriber, (cancelled) => {
       stopJobs(workers, 'cancelled', cancelled)
+      const names = workers.map(({ worker }) => worker.name)
+      hurry(queues, names, cancelled).catch((error: unknown) => {
+        logger.warn(`A step of ${cancelled} ends later: ${asBackupError(error).message}`, { error })
+      })
     })
     logger.info('Serving all steps.', { spool: context.spool.id, redis: address.shown })
     const close = async () => {

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { type Config, type Connection, settingsOf } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import {
@@ -14,6 +13,7 @@ import { KeyRing } from '@securyflex/shared/keys'
 import type { Command } from 'commander'
 import { configure } from '../configuration.ts'
 import { interruptible } from '../interruption.ts'
+import { archivesOf, noteKilledRestores } from '../killed-restores.ts'
 import { confirm } from '../output/confirm.ts'
 import { examples, quoted } from '../output/examples.ts'
 import { note, print, printJson } from '../output/print.ts'
@@ -21,7 +21,7 @@ import { showProgress } from '../output/progress.ts'
 import { describeComparison } from '../output/comparison.ts'
 import { moment, size } from '../output/written.ts'
 import { oneSource, openRepositories } from '../repositories.ts'
-import { type DumpFlags, restoreDump, wholeNumber } from '../restore-dump.ts'
+import { type DumpFlags, noteLeftOut, restoreDump, wholeNumber } from '../restore-dump.ts'
 import { serverOf, targetOf } from '../targets.ts'
 
 interface Flags extends DumpFlags {
@@ -98,6 +98,7 @@ async function restoreCommand(
       line: typedWithNpm(what, flags.to, ['--yes']),
     },
   )
+  await noteKilledRestores(config, target, signal)
   const parallel = parallelOf(config, flags, manifest.options.cipher)
   const progress = showProgress(
     `${parallel === undefined ? 'Restoring' : 'Writing out'} ${manifest.run}`,
@@ -126,7 +127,7 @@ async function restoreCommand(
 /** Where the archive is written out for several jobs. */
 function parallelOf(config: Config, { jobs = 1 }: Flags, cipher: string): RestoreRequest['parallel'] {
   if (jobs === 1) return undefined
-  const directory = join(config.spool.directory, 'restores')
+  const directory = archivesOf(config)
   const plain = cipher === 'none' ? '' : ' It is not encrypted there.'
   note(`For ${String(jobs)} jobs the archive is written to ${directory}, and removed at the end.${plain}`)
   return { jobs, directory }
@@ -168,12 +169,13 @@ function typedWithNpm(what: string, to: string, more: readonly string[] = []): s
 }
 
 function show(
-  { database, bytes, tool, comparison, properties }: Restored,
+  { database, bytes, tool, comparison, properties, leftOut }: Restored,
   run: string,
   target: Connection,
 ): void {
   print(`Restored ${run} into "${database}" on ${serverOf(target)}: ${size(bytes)}, with pg_restore ${tool}.`)
   for (const line of describeComparison(comparison)) print(line)
+  noteLeftOut(leftOut)
   for (const { statement, why } of properties.refused) print(`Not set, because ${why}: ${statement};`)
 }
 

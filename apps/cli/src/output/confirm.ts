@@ -1,6 +1,6 @@
-import { createInterface } from 'node:readline/promises'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { BackupError } from '@securyflex/shared/errors'
-import { note } from './print.ts'
 
 /**
  * Asks before something is changed; `yes` has answered already.
@@ -18,13 +18,25 @@ export async function confirm(question: string, options: { yes: boolean; line: s
       },
     )
   }
+  if (/^y(es)?$/i.test(await ask(`${question} [y/N] `))) return
+  throw new BackupError('CANCELLED', 'The question was not answered with yes, so nothing was done.')
+}
+
+/** What is typed at the terminal; empty if Ctrl-C or the end of the input (Ctrl-D, a closed terminal) is the answer. */
+async function ask(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const ended = once(terminal, 'close').then(() => '')
+  terminal.once('SIGINT', () => {
+    terminal.close()
+  })
   try {
-    const answer = await terminal.question(`${question} [y/N] `)
-    if (/^y(es)?$/i.test(answer.trim())) return
+    const answered = new Promise<string>((done) => {
+      terminal.question(question, done)
+    })
+    const answer = await Promise.race([answered, ended])
+    if (answer === '') process.stderr.write('\n')
+    return answer.trim()
   } finally {
     terminal.close()
   }
-  note('Nothing was done.')
-  throw new BackupError('CANCELLED', 'The question was not answered with yes.')
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { parseConnection } from '@securyflex/shared/config'
 import { Secret } from '@securyflex/shared/errors'
@@ -143,6 +143,18 @@ describe('an export', () => {
     const attempt = write('cancelled', { format, signal: controller.signal, onBytes })
     await expect(attempt).rejects.toMatchObject({ code: 'CANCELLED' })
     expect(await readdir(directory.path)).toEqual(before)
+  })
+
+  it('removes what an export to the same file left when it was killed, once it is a day old', async () => {
+    const yesterday = new Date(Date.now() - 25 * 60 * 60 * 1000)
+    const left = ['same.dump.tmp-0123456789ab', 'other.dump.tmp-0123456789ab']
+    for (const name of left) {
+      await writeFile(directory.join(name), 'half')
+      await utimes(directory.join(name), yesterday, yesterday)
+    }
+    await write('same.dump')
+    expect((await readdir(directory.path)).filter((name) => name.includes('.tmp-'))).toEqual([left[1]])
+    await rm(directory.join('other.dump.tmp-0123456789ab'))
   })
 
   it('names a directory that does not exist', async () => {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { Readable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import { BackupError, type Secret, systemCode } from '@securyflex/shared/errors'
-import { exists, freeSpace, writeStreamDurably } from '@securyflex/shared/files'
+import { exists, freeSpace, removeTemporaries, writeStreamDurably } from '@securyflex/shared/files'
 import { archiveToScript, findTools } from '@securyflex/shared/postgres'
 import { BackupReader, checkPresence } from '@securyflex/shared/repository'
 import type { ChosenBackup } from './find-backup.ts'
@@ -144,6 +144,8 @@ async function write(
     if (signal.aborted) throw cancelled(signal)
   }
   try {
+    // An export to this file that was killed, perhaps.
+    await removeTemporaries(dirname(path), new Date(), basename(path))
     if (!(await writeStreamDurably(path, measured(), { replace: force }))) throw taken(path)
     return { path, bytes, sha256: hash.digest('hex') }
   } catch (error) {

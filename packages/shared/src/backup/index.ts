@@ -10,6 +10,7 @@ export { type BackupQuery, type ChosenBackup, findBackup, namesBackup } from './
 export { readGlobals } from './globals.ts'
 export { type Restored, restore, type RestoreRequest } from './restore.ts'
 export { type RestoredFile, restoreFile, type RestoreFileRequest } from './restore-file.ts'
-export { freeDatabaseName } from './target.ts'
+export { removeAbandonedArchives } from './materialise.ts'
+export { freeDatabaseName, unfinishedRestores } from './target.ts'
 export { type Derivation } from './openssl/derivation.ts'
 export { opensslLine } from './openssl/salted.ts'

@@ -20,7 +20,7 @@ const longest = 7 * 24 * 3600 * 1000
 
 /**
  * Writes an archive into a file below `directory`, for a pg_restore with several jobs, which has to seek. It is
- * removed when the result is disposed of; after a kill by the next one on this machine.
+ * removed when the result is disposed of; after a kill by the next restore on this machine.
  *
  * @param bytes its length, for which there must be room
  * @throws STORAGE_FULL, SPOOL_UNUSABLE, CANCELLED, and the error of `archive`
@@ -33,7 +33,7 @@ export async function materialise(
 ): Promise<Materialised> {
   try {
     await ensureDirectory(directory)
-    await removeLeftOvers(directory)
+    await removeAbandonedArchives(directory)
     await refuseFull(bytes, directory)
     const own = join(directory, `${hostname()}.${String(process.pid)}.${randomBytes(4).toString('hex')}`)
     return await write(archive, own, signal)
@@ -90,14 +90,24 @@ async function refuseFull(bytes: number, directory: string): Promise<void> {
   )
 }
 
-/** Removes what killed processes of this machine left, and what is older than any restore. */
-async function removeLeftOvers(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
+/** Removes what killed processes of this machine left below `directory`, and what is older than any restore. */
+export async function removeAbandonedArchives(directory: string): Promise<void> {
+  for (const name of await list(directory)) {
     const [, host, pid] = /^(.*)\.(\d+)\.[0-9a-f]{8}$/.exec(name) ?? []
     if (host === undefined) continue
     const path = join(directory, name)
     const dead = host === hostname() && !lives(Number(pid))
     if (dead || (await ageOf(path)) > longest) await rm(path, { recursive: true, force: true })
+  }
+}
+
+async function list(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    // Nothing was ever written there.
+    if (systemCode(error) === 'ENOENT') return []
+    throw explain(error, directory)
   }
 }
 

@@ -2,16 +2,17 @@ import type { Connection } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import {
   databaseShape,
-  dropAfter,
   type Fingerprint,
   findTools,
   type NewDatabase,
   openConnection,
   restoreIntoNewDatabase,
   runScriptInNewDatabase,
+  type Scratch,
   serverFacts,
   takeFingerprint,
   type Tools,
+  underScratchName,
 } from '@securyflex/shared/postgres'
 import type { DumpFile } from './dump-file/dump-file.ts'
 import { refuseCutDirectory, wholeTar } from './dump-file/whole-archive.ts'
@@ -48,14 +49,16 @@ export interface RestoredFile {
   readonly oneTransaction: boolean
   /** What the new database holds; nothing says what it should. */
   readonly holds: Fingerprint
+  /** What newer tools write and the server does not know. */
+  readonly leftOut: readonly string[]
 }
 
 /**
- * Restores a dump of PostgreSQL's own tools into a new database. Whatever fails, the new database is dropped
- * again, and the server is as it was. A script can change what is outside of its database (roles, say): that
+ * Restores a dump of PostgreSQL's own tools into a new database, which gets its name when it is whole. Whatever
+ * fails, it is dropped again, and the server is as it was. A script can change what is outside of its database (roles, say): that
  * is taken back only where it ran in one transaction.
  *
- * @throws DATABASE_EXISTS, DATABASE_REFUSED, DATABASE_UNREACHABLE, TOOL_MISSING, TOOL_TOO_OLD, RESTORE_FAILED,
+ * @throws DATABASE_EXISTS, DATABASE_BUSY, DATABASE_REFUSED, DATABASE_UNREACHABLE, TOOL_MISSING, TOOL_TOO_OLD, RESTORE_FAILED,
  *   STREAM_DAMAGED, USAGE, CANCELLED
  */
 export async function restoreFile(request: RestoreFileRequest): Promise<RestoredFile> {
@@ -63,17 +66,47 @@ export async function restoreFile(request: RestoreFileRequest): Promise<Restored
   refuseImpossible(request)
   const target = await openTarget(request.target, name, signal)
   try {
-    const tools = await findTools(target.facts.major, request.pgBinDirectory)
+    const tools = await chooseTools(file, target.facts.major, request.pgBinDirectory)
     const shape = await shapeLike(request.target, signal)
-    const oneTransaction =
-      file.kind === 'sql'
-        ? await runSql(request, tools, shape)
-        : await loadArchive(request, tools, shape, target)
-    const tool = `${file.kind === 'sql' ? 'psql' : 'pg_restore'} ${tools.version}`
-    return { database: name, tool, oneTransaction, holds: await inventory(request) }
+    const leftOut = new Set<string>()
+    const onLeftOut = (statement: string) => void leftOut.add(statement)
+    const load = file.kind === 'sql' ? runSql : loadArchive
+    const loaded = await underScratchName(target.client, request.target, name, signal, async (scratch) => ({
+      oneTransaction: await load({ ...request, onLeftOut }, scratch, tools, shape, target),
+      holds: await inventory(request, scratch),
+    }))
+    return {
+      database: name,
+      tool: `${file.kind === 'sql' ? 'psql' : 'pg_restore'} ${tools.version}`,
+      ...loaded,
+      leftOut: [...leftOut],
+    }
   } finally {
     await target.client.end()
   }
+}
+
+/** The server's own or the next newer, as long as they read the file: that of a newer pg_dump needs newer ones. */
+async function chooseTools(
+  { path, readableSince = 0 }: DumpFile,
+  major: number,
+  directory: string | undefined,
+): Promise<Tools> {
+  try {
+    return await findTools(Math.max(major, readableSince), directory)
+  } catch (error) {
+    const tooOld = error instanceof BackupError && error.code === 'TOOL_TOO_OLD'
+    if (!tooOld || readableSince <= major) throw error
+    throw new BackupError(
+      'TOOL_TOO_OLD',
+      `${path} was made by pg_dump ${String(readableSince)} or newer, and no client tools as new are here.`,
+      { ...(error.hint === undefined ? {} : { hint: error.hint }), cause: error },
+    )
+  }
+}
+
+interface Loading extends RestoreFileRequest {
+  readonly onLeftOut: (statement: string) => void
 }
 
 function refuseImpossible({ file, owners, jobs }: RestoreFileRequest): void {
@@ -114,19 +147,25 @@ async function shapeLike(connection: Connection, signal: AbortSignal): Promise<N
   }
 }
 
-async function runSql(request: RestoreFileRequest, tools: Tools, shape: NewDatabase): Promise<boolean> {
-  const { file, target, name, signal, allowCommands } = request
+async function runSql(
+  request: Loading,
+  { name, signal }: Scratch,
+  tools: Tools,
+  shape: NewDatabase,
+): Promise<boolean> {
+  const { file, target, allowCommands, onLeftOut } = request
   const read = () => counted(request, file.ofPgDump ? wholeScript(file.read(), file.path) : file.read())
-  return await runScriptInNewDatabase(tools, target, name, shape, read, signal, { allowCommands })
+  return await runScriptInNewDatabase(tools, target, name, shape, read, signal, { allowCommands, onLeftOut })
 }
 
 async function loadArchive(
-  request: RestoreFileRequest,
+  request: Loading,
+  { name, signal }: Scratch,
   tools: Tools,
   shape: NewDatabase,
   target: Target,
 ): Promise<boolean> {
-  const { file, name, owners, jobs, signal } = request
+  const { file, owners, jobs, onLeftOut } = request
   const format = file.kind === 'sql' ? 'custom' : file.kind
   // A file as it is can be sought in, which an archive out of order needs.
   const direct = file.layers.length === 0 ? { path: file.path } : undefined
@@ -142,7 +181,7 @@ async function loadArchive(
     shape,
     direct ?? counted(request, file.read()),
     signal,
-    { owners, format, jobs },
+    { owners, format, jobs, onLeftOut },
   )
   return false
 }
@@ -166,13 +205,14 @@ async function* counted(
   }
 }
 
-async function inventory({ target, name, signal }: RestoreFileRequest): Promise<Fingerprint> {
-  try {
-    const client = await openConnection(target, { applicationName, signal, database: name })
-    return await takeFingerprint(client, 'counts').finally(() => client.end())
-  } catch (error) {
-    return await dropAfter(error, target, name)
-  }
+async function inventory({ target, name }: RestoreFileRequest, scratch: Scratch): Promise<Fingerprint> {
+  const client = await openConnection(target, {
+    applicationName,
+    signal: scratch.signal,
+    database: scratch.name,
+  })
+  const holds = await takeFingerprint(client, 'counts').finally(() => client.end())
+  return { ...holds, database: { ...holds.database, name } }
 }
 
 const applicationName = 'securyflex-backup restore'

@@ -3,15 +3,16 @@ import { BackupError } from '@securyflex/shared/errors'
 import {
   compareFingerprints,
   type Comparison,
-  dropAfter,
   type Fingerprint,
   findTools,
   type NewDatabase,
   openConnection,
   parseFingerprint,
   restoreIntoNewDatabase,
+  type Scratch,
   takeFingerprint,
   type Tools,
+  underScratchName,
 } from '@securyflex/shared/postgres'
 import {
   BackupReader,
@@ -65,14 +66,17 @@ export interface Restored {
   readonly comparison: Comparison | undefined
   /** Settings, limits, comment and privileges of the database itself. */
   readonly properties: AppliedProperties
+  /** What newer tools write and the server does not know. */
+  readonly leftOut: readonly string[]
 }
 
 /**
- * Restores a backup into a new database. Everything that can be known before is checked before; whatever
- * fails after that, the new database is dropped again, and the server is as it was.
+ * Restores a backup into a new database. Everything that can be known before is checked before. It is filled,
+ * compared and given its properties under a scratch name, and its own name is the last thing that it gets;
+ * whatever fails, it is dropped again, and the server is as it was.
  *
- * @throws DATABASE_EXISTS, DATABASE_REFUSED, DATABASE_UNREACHABLE, TOOL_MISSING, TOOL_TOO_OLD, RESTORE_FAILED,
- *   COMPARISON_FAILED, SEGMENT_MISSING, SEGMENT_TRUNCATED, SEGMENT_TAMPERED, SEGMENT_FOREIGN, STREAM_DAMAGED,
+ * @throws DATABASE_EXISTS, DATABASE_BUSY, DATABASE_REFUSED, DATABASE_UNREACHABLE, TOOL_MISSING, TOOL_TOO_OLD,
+ *   RESTORE_FAILED, COMPARISON_FAILED, SEGMENT_MISSING, SEGMENT_TRUNCATED, SEGMENT_TAMPERED, SEGMENT_FOREIGN, STREAM_DAMAGED,
  *   CANCELLED
  */
 export async function restore(request: RestoreRequest): Promise<Restored> {
@@ -92,14 +96,14 @@ export async function restore(request: RestoreRequest): Promise<Restored> {
       )
     }
     const script = await definitionsOf(tools, reader.read(archive), signal, { create: true })
-    const database = propertiesOf(decodeText(script, reader.manifest.database['encoding']), name)
-    await fill(request, tools, reader, archive, await placeOf(target, database))
-    const result = await undoOnFailure(request, async () => {
-      if (request.owners) await giveToOwner(target, name, reader.manifest.database['owner'])
-      const comparison = expected === undefined ? undefined : await compare(request, expected)
-      // Last, because a database that is a template cannot be dropped any more.
+    const result = await underScratchName(target.client, request.target, name, signal, async (scratch) => {
+      const database = propertiesOf(decodeText(script, reader.manifest.database['encoding']), scratch.name)
+      const leftOut = await fill(request, scratch, tools, reader, archive, await placeOf(target, database))
+      if (request.owners) await giveToOwner(target, scratch.name, reader.manifest.database['owner'])
+      const comparison = expected === undefined ? undefined : await compare(request, scratch, expected)
       const statements = request.owners ? [...database.privileges, ...database.settings] : database.settings
-      return { comparison, properties: await applyProperties(request.target, name, statements, signal) }
+      const properties = await applyProperties(request.target, scratch, statements, name)
+      return { comparison, properties, leftOut }
     })
     return { database: name, bytes: archive.bytes, tool: tools.version, ...result }
   } finally {
@@ -139,12 +143,13 @@ async function readFingerprint(reader: BackupReader): Promise<Fingerprint | unde
 }
 
 async function fill(
-  { target, name, owners, signal, parallel, onBytes }: RestoreRequest,
+  { target, owners, parallel, onBytes }: RestoreRequest,
+  { name, signal }: Scratch,
   tools: Tools,
   reader: BackupReader,
   archive: ManifestStream,
   place: Pick<NewDatabase, 'tablespace'>,
-): Promise<void> {
+): Promise<readonly string[]> {
   async function* counted(): AsyncGenerator<Buffer> {
     let done = 0
     for await (const part of reader.read(archive)) {
@@ -154,12 +159,15 @@ async function fill(
     }
   }
   const shape = { ...shapeOf(reader.manifest), ...place }
+  const leftOut: string[] = []
+  const options = { owners, onLeftOut: (statement: string) => leftOut.push(statement) }
   if (parallel === undefined) {
-    await restoreIntoNewDatabase(tools, target, name, shape, counted(), signal, { owners })
-    return
+    await restoreIntoNewDatabase(tools, target, name, shape, counted(), signal, options)
+    return leftOut
   }
   await using file = await materialise(counted(), archive.bytes, parallel.directory, signal)
-  await restoreIntoNewDatabase(tools, target, name, shape, file, signal, { owners, jobs: parallel.jobs })
+  await restoreIntoNewDatabase(tools, target, name, shape, file, signal, { ...options, jobs: parallel.jobs })
+  return leftOut
 }
 
 /** The tablespace of the source, where the server has one of that name: another place is no loss. */
@@ -174,23 +182,30 @@ async function placeOf(
   return rowCount === 0 ? {} : { tablespace }
 }
 
-/** A database without its owner is no loss where the role that restores may not give it away; the comparison notes it. */
+/**
+ * A database without its owner is no loss where the role that restores may not give it away, or could do nothing
+ * with it any more; the comparison notes it.
+ */
 async function giveToOwner(
-  { client }: Target,
+  { client, facts }: Target,
   name: string,
   owner: string | null | undefined,
 ): Promise<void> {
   if (owner === undefined || owner === null) return
+  const mayBecome = facts.versionNumber >= 160_000 ? ` AND pg_has_role(current_user, oid, 'SET')` : ''
   const { rows } = await client.query<{ may: boolean }>(
-    `SELECT pg_has_role(current_user, oid, 'MEMBER') AS may FROM pg_catalog.pg_roles WHERE rolname = $1`,
+    `SELECT pg_has_role(current_user, oid, 'USAGE')${mayBecome} AS may FROM pg_catalog.pg_roles WHERE rolname = $1`,
     [owner],
   )
   if (rows[0]?.may !== true) return
   await client.query(`ALTER DATABASE ${pg.escapeIdentifier(name)} OWNER TO ${pg.escapeIdentifier(owner)}`)
 }
 
-async function compare(request: RestoreRequest, expected: Fingerprint): Promise<Comparison> {
-  const { target, name, signal, keepDifferent } = request
+async function compare(
+  { target, keepDifferent }: RestoreRequest,
+  { name, signal }: Scratch,
+  expected: Fingerprint,
+): Promise<Comparison> {
   const client = await openConnection(target, {
     applicationName: 'securyflex-backup compare',
     signal,
@@ -209,12 +224,4 @@ async function compare(request: RestoreRequest, expected: Fingerprint): Promise<
       hint: 'Verify the backup with --full; to look at the restored database all the same, restore it with --keep.',
     },
   )
-}
-
-async function undoOnFailure<T>({ target, name }: RestoreRequest, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    return await dropAfter(error, target, name)
-  }
 }

@@ -1,6 +1,14 @@
 import type { Connection } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
-import { mayCreateDatabase, openConnection, serverFacts, type ServerFacts } from '@securyflex/shared/postgres'
+import {
+  mayCreateDatabase,
+  openConnection,
+  refusePooler,
+  serverFacts,
+  type ServerFacts,
+  type UnfinishedRestore,
+  unfinishedRestores as unfinishedOn,
+} from '@securyflex/shared/postgres'
 import type pg from 'pg'
 import type { Needs } from './needs/needs.ts'
 
@@ -15,7 +23,7 @@ const applicationName = 'securyflex-backup restore'
 /**
  * Connects to the server and makes sure that the database `name` can be created there. The connection's own
  * database may be the one that was lost, so `postgres` comes first.
- * @throws DATABASE_EXISTS, DATABASE_REFUSED, DATABASE_UNREACHABLE
+ * @throws DATABASE_EXISTS, DATABASE_REFUSED, DATABASE_UNREACHABLE, POOLER_REFUSED
  */
 export async function openTarget(connection: Connection, name: string, signal: AbortSignal): Promise<Target> {
   const client = await openSomewhere(connection, signal)
@@ -29,11 +37,26 @@ export async function openTarget(connection: Connection, name: string, signal: A
       })
     }
     if (!(await mayCreateDatabase(client))) throw mayNotCreate(facts)
+    await refusePooler(client, () =>
+      openConnection(connection, { applicationName, signal, database: facts.database }),
+    )
     return { client, facts }
   } catch (error) {
     await client.end()
     throw error
   }
+}
+
+/**
+ * The databases that killed restores left on the server.
+ * @throws DATABASE_REFUSED, DATABASE_UNREACHABLE
+ */
+export async function unfinishedRestores(
+  connection: Connection,
+  signal: AbortSignal,
+): Promise<readonly UnfinishedRestore[]> {
+  const client = await openSomewhere(connection, signal)
+  return await unfinishedOn(client).finally(() => client.end())
 }
 
 /**

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
@@ -9,6 +9,7 @@ import {
   freeSpace,
   isTemporaryName,
   removeFileDurably,
+  removeTemporaries,
   temporaryName,
   writeFileDurably,
 } from './index.ts'
@@ -89,6 +90,43 @@ it('knows its temporary names, and makes another each time', () => {
   expect(temporaryName('/a/b')).not.toBe(temporaryName('/a/b'))
   expect(isTemporaryName(temporaryName('/a/b'))).toBe(true)
   expect(isTemporaryName('/a/b')).toBe(false)
+  expect(isTemporaryName('/a/b.tmp-of-mine')).toBe(false)
+})
+
+describe('unfinished files', () => {
+  const now = new Date('2026-11-23T12:00:00Z')
+  const hours = (count: number) => new Date(now.getTime() - count * 60 * 60 * 1000)
+  const lay = async (name: string, age: Date) => {
+    await writeFile(at(name), 'half')
+    await utimes(at(name), age, age)
+  }
+
+  it('are removed once nobody has written to them for a day, and nothing else is', async () => {
+    await lay('a.tmp-0123456789ab', hours(25))
+    await lay('b.tmp-0123456789ab', hours(23))
+    await lay('c.tmp-by-hand', hours(1000))
+    await lay('whole', hours(1000))
+    await mkdir(at('d.tmp-0123456789ab'))
+    await utimes(at('d.tmp-0123456789ab'), hours(1000), hours(1000))
+    expect(await removeTemporaries(directory, now)).toBe(1)
+    expect((await readdir(directory)).sort()).toEqual([
+      'b.tmp-0123456789ab',
+      'c.tmp-by-hand',
+      'd.tmp-0123456789ab',
+      'whole',
+    ])
+  })
+
+  it('of one name are removed without those of others', async () => {
+    await lay('shop.dump.tmp-0123456789ab', hours(25))
+    await lay('shop.dump.old.tmp-0123456789ab', hours(25))
+    expect(await removeTemporaries(directory, now, 'shop.dump')).toBe(1)
+    expect(await readdir(directory)).toEqual(['shop.dump.old.tmp-0123456789ab'])
+  })
+
+  it('of a directory that is not there are none', async () => {
+    expect(await removeTemporaries(at('nowhere'), now)).toBe(0)
+  })
 })
 
 it('tells the free space in bytes', async () => {

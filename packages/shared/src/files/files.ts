@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { link, lstat, mkdir, open, readdir, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { systemCode } from '@securyflex/shared/errors'
 
 /** Only the owner may enter or list. */
@@ -84,6 +84,7 @@ async function writeTemporary(path: string, content: Uint8Array | string): Promi
 }
 
 const temporaryMark = '.tmp-'
+const temporaryPattern = /\.tmp-[0-9a-f]{12}$/
 
 /** A name beside `path` that no other execution uses; {@link isTemporaryName} knows it. */
 export function temporaryName(path: string): string {
@@ -92,7 +93,38 @@ export function temporaryName(path: string): string {
 
 /** Whether a crash could have left a file of this name behind. */
 export function isTemporaryName(path: string): boolean {
-  return path.includes(temporaryMark)
+  return temporaryPattern.test(path)
+}
+
+/** A writer that has not touched its file for this long is dead. In ms. */
+const deadAfter = 24 * 60 * 60 * 1000
+
+/**
+ * Removes the files that killed writers left in `directory` under names of {@link temporaryName}, once nobody has
+ * written to them for a day. Directories below it are not entered; one that is not there holds nothing.
+ * @param of only those beside this name of the directory
+ * @returns how many
+ */
+export async function removeTemporaries(directory: string, now: Date, of = ''): Promise<number> {
+  let removed = 0
+  for (const name of (await ifThere(() => readdir(directory))) ?? []) {
+    if (!isTemporaryName(name) || !name.startsWith(of === '' ? '' : `${of}${temporaryMark}`)) continue
+    const path = join(directory, name)
+    const facts = await ifThere(() => lstat(path))
+    if (facts?.isFile() !== true || now.getTime() - facts.mtimeMs < deadAfter) continue
+    await rm(path, { force: true })
+    removed += 1
+  }
+  return removed
+}
+
+async function ifThere<T>(look: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await look()
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 /** What was created, renamed or removed in the directory `path` survives a crash after this. */

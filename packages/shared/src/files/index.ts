@@ -5,6 +5,7 @@ export {
   freeSpace,
   isTemporaryName,
   removeFileDurably,
+  removeTemporaries,
   temporaryName,
   writeFileDurably,
 } from './files.ts'

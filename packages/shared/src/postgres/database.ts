@@ -39,7 +39,8 @@ export async function createDatabase(
   })
 }
 
-function refuseImpossibleName(name: string): void {
+/** @throws USAGE */
+export function refuseImpossibleName(name: string): void {
   const bytes = Buffer.byteLength(name)
   if (bytes > 0 && bytes <= longestName && !name.includes('\0')) return
   throw new BackupError(
@@ -130,6 +131,7 @@ export async function dropAfter(error: unknown, connection: Connection, name: st
 export async function dropDatabase(connection: Connection, name: string): Promise<void> {
   await maintain(connection, name, async (client) => {
     await dropSubscriptions(connection, name, client)
+    await endTemplate(name, client)
     if ((await versionNumber(client)) >= 130_000) {
       await client.query(`DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`)
       return
@@ -176,6 +178,16 @@ async function dropSubscriptions(
   } finally {
     await client.end()
   }
+}
+
+/** The server drops no template; a restored database is one where its source was. */
+async function endTemplate(name: string, maintenance: pg.Client): Promise<void> {
+  const { rowCount } = await maintenance.query(
+    'SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datistemplate',
+    [name],
+  )
+  if (rowCount === 0) return
+  await maintenance.query(`ALTER DATABASE ${escapeIdentifier(name)} IS_TEMPLATE false`)
 }
 
 /** A database is created and dropped from another one: `postgres`, else that of the connection. */

@@ -36,6 +36,24 @@ describe('dumpArchive', () => {
     expect(archive.includes('afterwards')).toBe(false)
   })
 
+  it('says that a row is longer than PostgreSQL can write', async () => {
+    const database = await shared.database()
+    const bits = `B'0'::bit(83886080)::bit varying`
+    await shared.run(
+      `CREATE TABLE long AS SELECT ${Array.from({ length: 14 }, () => bits).join(' || ')} AS bits`,
+      database,
+    )
+    const snapshot = await snapshotOf(database)
+    const tool = dumpArchive(tools, shared.connection(database), snapshot.id)
+    tool.stdout.resume()
+    expect(await rejection(tool.done)).toMatchObject({
+      code: 'DUMP_FAILED',
+      class: 'permanent',
+      message: expect.stringMatching(/^pg_dump met a row or value of more than 1 GB as text/),
+    })
+    await snapshot.release()
+  })
+
   it('shows no password in its arguments, ends when it is aborted, and leaves no session behind', async () => {
     const database = await shared.database()
     await shared.run('CREATE TABLE held (id int)', database)

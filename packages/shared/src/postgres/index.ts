@@ -1,4 +1,5 @@
 export { ArchiveOffsets } from './archive/offsets.ts'
+export { readableSince } from './archive/readable-since.ts'
 export { archiveToScript } from './archive/to-script.ts'
 export { openConnection, sameServer, type OpenOptions } from './connect.ts'
 export { createDatabase, dropAfter, dropDatabase, type NewDatabase } from './database.ts'
@@ -24,6 +25,7 @@ export {
   type RestoreOptions,
 } from './restore.ts'
 export { runScriptInNewDatabase, type ScriptOptions } from './script.ts'
+export { type Scratch, underScratchName, type UnfinishedRestore, unfinishedRestores } from './scratch.ts'
 export { mayCreateDatabase, serverFacts, type ServerFacts } from './server-facts.ts'
 export { endStaleSession, holdSnapshot, sessionProcess, type Snapshot } from './snapshot.ts'
 export { startThrowawayServer, type ThrowawayOptions, type ThrowawayServer } from './throwaway-server.ts'

@@ -22,6 +22,8 @@ export interface RestoreOptions {
   readonly format?: ArchiveFormat
   /** Connections that load at a time; more than one needs an archive with a path, and not `tar`. Default: 1. */
   readonly jobs?: number
+  /** Told the statement that newer tools write and the server would refuse: it is left out. */
+  readonly onLeftOut?: (statement: string) => void
 }
 
 /**
@@ -78,11 +80,11 @@ export async function restoreArchive(
   database: string,
   source: ArchiveInput,
   signal?: AbortSignal,
-  { owners = true, format = 'custom', jobs = 1 }: RestoreOptions = {},
+  { owners = true, format = 'custom', jobs = 1, onLeftOut }: RestoreOptions = {},
 ): Promise<void> {
   const target = { ...connection, database }
   const restore = (await needsScript(tools, target, signal)) ? restoreThroughScript : restoreDirectly
-  await restore({ tools, target, source, signal, owners, format, jobs })
+  await restore({ tools, target, source, signal, owners, format, jobs, onLeftOut })
 }
 
 /**
@@ -114,6 +116,7 @@ interface Restore {
   readonly owners: boolean
   readonly format: ArchiveFormat
   readonly jobs: number
+  readonly onLeftOut: RestoreOptions['onLeftOut']
 }
 
 async function restoreDirectly(restore: Restore): Promise<void> {
@@ -134,7 +137,7 @@ async function restoreDirectly(restore: Restore): Promise<void> {
 
 /** pg_restore writes SQL, its first lines are mended, psql of the same version runs it. */
 async function restoreThroughScript(restore: Restore): Promise<void> {
-  const { tools, target, source, signal, jobs } = restore
+  const { tools, target, source, signal, jobs, onLeftOut } = restore
   if (jobs > 1) {
     throw new BackupError(
       'USAGE',
@@ -156,7 +159,7 @@ async function restoreThroughScript(restore: Restore): Promise<void> {
     signal,
   )
   runner.tool.stdout.resume()
-  const script = withoutTransactionTimeout(writer.tool.stdout)
+  const script = withoutTransactionTimeout(writer.tool.stdout, onLeftOut)
   const [written, ran] = await Promise.allSettled([
     'path' in source ? writer.tool.done : feed(writer, source),
     feed(runner, script),

@@ -14,6 +14,8 @@ import { withoutTransactionTimeout } from './transaction-timeout.ts'
 export interface ScriptOptions {
   /** Lets psql run the script's own backslash commands, which can start programs on this machine. Default: no. */
   readonly allowCommands?: boolean
+  /** Told the statement that newer tools write and the server would refuse: it is left out. */
+  readonly onLeftOut?: (statement: string) => void
 }
 
 /** What cannot be done in one transaction, and what would need more locks in it than the server has room for. */
@@ -39,13 +41,13 @@ export async function runScriptInNewDatabase(
   shape: NewDatabase,
   read: () => AsyncIterable<Uint8Array>,
   signal?: AbortSignal,
-  { allowCommands = false }: ScriptOptions = {},
+  { allowCommands = false, onLeftOut }: ScriptOptions = {},
 ): Promise<boolean> {
   if (!allowCommands && !canRestrict(tools.version)) throw cannotRestrict(tools.version)
   const target = { ...connection, database: name }
   const run = async (oneTransaction: boolean) => {
     await intoNewDatabase(connection, name, shape, async () => {
-      const script = withoutRestrictions(await mendedFor(target, read(), signal))
+      const script = withoutRestrictions(await mendedFor(target, read(), signal, onLeftOut))
       await runScript(tools, target, allowCommands ? script : restricted(script), oneTransaction, signal)
     })
     return oneTransaction
@@ -78,13 +80,14 @@ async function mendedFor(
   target: Connection,
   script: AsyncIterable<Uint8Array>,
   signal: AbortSignal | undefined,
+  onLeftOut: ScriptOptions['onLeftOut'],
 ): Promise<AsyncIterable<Uint8Array>> {
   const client = await openConnection(target, {
     applicationName,
     ...(signal === undefined ? {} : { signal }),
   })
   const version = await versionNumber(client).finally(() => client.end())
-  return version < 170_000 ? withoutTransactionTimeout(script) : script
+  return version < 170_000 ? withoutTransactionTimeout(script, onLeftOut) : script
 }
 
 async function* restricted(script: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

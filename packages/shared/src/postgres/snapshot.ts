@@ -3,6 +3,7 @@ import { BackupError } from '@securyflex/shared/errors'
 import pg from 'pg'
 import { oneRow } from './rows.ts'
 import { versionNumber } from './server-facts.ts'
+import { prepareToWait } from './session.ts'
 
 /** A moment of the database that stays readable while this is held. */
 export interface Snapshot {
@@ -23,28 +24,13 @@ export interface Snapshot {
 }
 
 /**
- * What a session that waits for hours needs, where the server knows it: no timeout may end it, it never
- * waits long for a lock, and the server notices within seconds that this process is gone.
- */
-const sessionSettings: readonly (readonly [string, string])[] = [
-  ['statement_timeout', '0'],
-  ['idle_in_transaction_session_timeout', '0'],
-  ['transaction_timeout', '0'],
-  ['lock_timeout', '10s'],
-  ['tcp_keepalives_idle', '60'],
-  ['tcp_keepalives_interval', '10'],
-  ['tcp_keepalives_count', '6'],
-  ['client_connection_check_interval', '10s'],
-]
-
-/**
  * Takes the advisory lock `lockName` of this database for the length of the transaction and exports its
  * snapshot (REPEATABLE READ, READ ONLY; works on a standby too). `client` must be unused until now.
  *
  * @throws DATABASE_BUSY when another session holds the lock.
  */
 export async function holdSnapshot(client: pg.Client, lockName: string): Promise<Snapshot> {
-  for (const [name, value] of sessionSettings) await setWhereKnown(client, name, value)
+  await prepareToWait(client)
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
   try {
     await lock(client, lockName)
@@ -88,18 +74,6 @@ export async function endStaleSession(
 export async function sessionProcess(client: pg.Client): Promise<number> {
   const { pid } = await oneRow<{ pid: number }>(client, 'SELECT pg_catalog.pg_backend_pid() AS pid')
   return pid
-}
-
-async function setWhereKnown(client: pg.Client, name: string, value: string): Promise<void> {
-  try {
-    await client.query('SELECT set_config(name, $2, false) FROM pg_catalog.pg_settings WHERE name = $1', [
-      name,
-      value,
-    ])
-  } catch (error) {
-    // Known, but not supported on the server's operating system (client_connection_check_interval on Windows).
-    if (!(error instanceof pg.DatabaseError && error.code === '22023')) throw error
-  }
 }
 
 async function lock(client: pg.Client, name: string): Promise<void> {

@@ -84,6 +84,14 @@ const dumpRules: readonly Rule[] = [
     hint: 'Set hot_standby_feedback = on or max_standby_streaming_delay = -1 there, or back up the primary.',
   },
   {
+    // A size of ten digits can be that of a value; damaged data give any number, mostly far larger ones.
+    pattern: /Cannot enlarge string buffer|invalid memory alloc request size [12]\d{9}\b/,
+    code: 'DUMP_FAILED',
+    class: 'permanent',
+    message: 'met a row or value of more than 1 GB as text, which PostgreSQL cannot write out',
+    hint: 'Find it with SELECT ctid FROM the table ORDER BY pg_column_size(the column) DESC LIMIT 1, and store it as a large object or in parts.',
+  },
+  {
     pattern:
       /invalid page in block|could not read block|missing chunk number|unexpected chunk|invalid memory alloc/,
     code: 'DUMP_FAILED',
@@ -100,7 +108,23 @@ const dumpRules: readonly Rule[] = [
   },
 ]
 
+/** What takes an archive in spite of something that fails in it. */
+const rescue =
+  'npx --no securyflex-backup export latest --output rescue.dump && createdb rescued && pg_restore --dbname=rescued rescue.dump'
+
 const restoreRules: readonly Rule[] = [
+  {
+    pattern: /insert or update on table (".+") violates foreign key constraint/,
+    code: 'RESTORE_FAILED',
+    message: 'found rows in $1 that violate a foreign key, as they did in the source',
+    hint: `Correct these rows in the source and back up again; if it is lost, this leaves out only that foreign key: ${rescue}`,
+  },
+  {
+    pattern: /can only create extension in database/,
+    code: 'RESTORE_FAILED',
+    message: 'needs a database of a certain name from the beginning, which a restore gives it at the end',
+    hint: `Load it into that database by hand: ${rescue} (with its name instead of rescued).`,
+  },
   {
     pattern: /backslash commands are restricted|\\unrestrict: /,
     code: 'RESTORE_FAILED',
@@ -162,8 +186,10 @@ function explain(tool: string, rules: readonly Rule[], messages: readonly string
     const match = rule.pattern.exec(said)
     if (match === null) continue
     const what = rule.message.replace('$1', () => match[1] ?? 'something')
-    const line = messages.find((one) => rule.pattern.test(one)) ?? match[0]
-    return new BackupError(rule.code, `${tool} ${what}: ${line}`, {
+    const at = messages.findIndex((one) => rule.pattern.test(one))
+    const [line = match[0], next = ''] = at < 0 ? [] : messages.slice(at, at + 2)
+    const detail = next.startsWith('DETAIL:') ? ` ${next}` : ''
+    return new BackupError(rule.code, `${tool} ${what}: ${line}${detail}`, {
       hint: rule.hint,
       ...(rule.class === undefined ? {} : { class: rule.class }),
     })

@@ -128,6 +128,17 @@ describe('pruning', () => {
     expect(deleted.length).toBeGreaterThan(2)
   })
 
+  it('removes what a killed writer left unfinished, once it is a day old', async () => {
+    await backUp(1)
+    const [old, young] = ['.tmp-0123456789ab', '.tmp-ba9876543210'].map((mark) =>
+      join(repository.directory, source, 'segments', `half${mark}`),
+    )
+    for (const path of [old, young]) await writeFile(path ?? '', 'half')
+    await utimes(old ?? '', ago(1.1), ago(1.1))
+    await prune(options())
+    expect((await segmentPaths()).filter((path) => path.includes('.tmp-'))).toEqual([young])
+  })
+
   it('leaves young segments that no manifest names: a run may be about to', async () => {
     await backUp(60)
     await backUp(1)

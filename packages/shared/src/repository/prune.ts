@@ -55,7 +55,8 @@ export interface Pruned {
 
 /**
  * Removes what the plan gives up: manifests first, so that a backup is gone before any part of it is; then
- * segments of known names that no manifest left names and that are past the grace period.
+ * segments of known names that no manifest left names and that are past the grace period; then what killed
+ * writers never finished.
  */
 export async function prune(options: PruneOptions): Promise<Pruned> {
   const plan = await makePrunePlan(options)
@@ -65,7 +66,9 @@ export async function prune(options: PruneOptions): Promise<Pruned> {
     options.signal.throwIfAborted()
     await options.storage.delete(layout.manifest(options.source, run))
   }
-  return { plan, backups: given.length, segments: await sweep(options) }
+  const segments = await sweep(options)
+  await options.storage.removeUnfinished()
+  return { plan, backups: given.length, segments }
 }
 
 /** Removes unnamed segments. What is named is read from the store again, after the manifests went. */

@@ -4,7 +4,7 @@ import type { Spool } from './spool.ts'
 const abandonedAfter = 60 * 60 * 1000
 
 /**
- * Removes runs that nobody will come back for.
+ * Removes runs that nobody will come back for, and what killed workers left unfinished beside them.
  * @param isKnown whether the queues still know a run
  * @returns the ids of the removed runs
  */
@@ -13,6 +13,7 @@ export async function removeAbandoned(
   now: Date,
   isKnown: (run: string) => Promise<boolean>,
 ): Promise<string[]> {
+  await spool.removeUnfinished(now)
   const removed: string[] = []
   for (const id of await spool.runs()) {
     const run = spool.run(id)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { appendFile, mkdir, mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
@@ -321,6 +321,23 @@ describe('admission', () => {
 describe('the janitor', () => {
   const hour = 60 * 60 * 1000
   const now = new Date('2026-11-23T12:00:00Z')
+
+  it('removes what a worker that was killed at its start left, once it is a day old', async () => {
+    for (const [name, age] of [
+      ['spool.json.tmp-0123456789ab', 25],
+      ['spool.json.tmp-ba9876543210', 23],
+    ] as const) {
+      await writeFile(join(directory, 'spool', name), '{')
+      const then = new Date(now.getTime() - age * hour)
+      await utimes(join(directory, 'spool', name), then, then)
+    }
+    await removeAbandoned(spool, now, () => Promise.resolve(true))
+    expect((await readdir(join(directory, 'spool'))).sort()).toEqual([
+      'runs',
+      'spool.json',
+      'spool.json.tmp-ba9876543210',
+    ])
+  })
 
   it('removes runs that no queue knows and nobody touched for an hour, and no others', async () => {
     for (const run of ['old', 'old-known', 'young']) await begin(run, 'aaaaaaaa')

@@ -2,7 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BackupError, systemCode } from '@securyflex/shared/errors'
-import { createFileDurably, ensureDirectory, writeFileDurably } from '@securyflex/shared/files'
+import {
+  createFileDurably,
+  ensureDirectory,
+  removeTemporaries,
+  writeFileDurably,
+} from '@securyflex/shared/files'
 import { Attempt, type AttemptFacts } from './attempt.ts'
 import { ifThere } from './batch.ts'
 import { inSpool } from './trouble.ts'
@@ -51,6 +56,11 @@ export class Spool {
     // Ids arrive in jobs and become paths, also of what is removed.
     if (!/^\w[\w.-]*$/.test(id)) throw new TypeError(`not the id of a run: ${id}`)
     return new RunSpool(join(this.#directory, runsName, id))
+  }
+
+  /** Removes what killed workers left unfinished beside the runs. */
+  async removeUnfinished(now: Date): Promise<void> {
+    await removeTemporaries(this.#directory, now)
   }
 
   /** Ids of the runs that have something here. */

@@ -21,6 +21,7 @@ function failing(times: number, error: () => Error = transient) {
     get: () => attempt('get', Buffer.from('x')),
     stat: () => attempt('stat', undefined),
     delete: () => attempt('delete', undefined),
+    removeUnfinished: () => attempt('removeUnfinished', 0),
     now: () => attempt('now', new Date(0)),
     list: () => {
       throw new Error('not listed here')

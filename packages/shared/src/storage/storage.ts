@@ -32,6 +32,13 @@ export interface Storage {
   /** Removes an object; one that is not there is success. */
   delete(key: string): Promise<void>
 
+  /**
+   * Removes what writers that were killed in the middle left behind, where nobody has written for a day. It was
+   * never listed.
+   * @returns how many
+   */
+  removeUnfinished(): Promise<number>
+
   /** The place's own clock, against which {@link StoredObject.modified} is to be read. */
   now(): Promise<Date>
 }

@@ -5,7 +5,12 @@ import { type ChosenBackup, findBackup, restore, type Restored } from '@securyfl
 import type { Config } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { KeyRing } from '@securyflex/shared/keys'
-import { compareFingerprints, dropDatabase, takeFingerprint } from '@securyflex/shared/postgres'
+import {
+  compareFingerprints,
+  dropDatabase,
+  takeFingerprint,
+  unfinishedRestores,
+} from '@securyflex/shared/postgres'
 import { BackupReader, layout } from '@securyflex/shared/repository'
 import { openStorageForReading } from '@securyflex/shared/storage'
 import { type Client, withClient } from './client.ts'
@@ -45,12 +50,15 @@ export async function differencesFromSource({
   return compareFingerprints(now, restored).differences
 }
 
-/** Whether the scratch database is there. */
-export async function scratchExists({ target, scratch }: DemoDatabase): Promise<boolean> {
-  const { rowCount } = await withClient(target, (client) =>
-    client.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [scratch]),
-  )
-  return rowCount === 1
+/** The scratch database if it is there, and what unfinished restores left on its server, ours or another's. */
+export async function leftByRestores({ target, scratch }: DemoDatabase): Promise<readonly string[]> {
+  return withClient(target, async (client) => {
+    const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [
+      scratch,
+    ])
+    const unfinished = (await unfinishedRestores(client)).map(({ name }) => name)
+    return rowCount === 0 ? unfinished : [scratch, ...unfinished]
+  })
 }
 
 export async function dropScratch({ target, scratch }: DemoDatabase): Promise<void> {

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BackupError, type Secret, systemCode } from '@securyflex/shared/errors'
+import { readableSince } from '@securyflex/shared/postgres'
 import { type Derivation, deriveKey, type OpensslKey, usualDerivations } from '../openssl/derivation.ts'
 import { decryptHead, saltOf } from '../openssl/salted.ts'
 import { firstBytes, type Layer, readThrough } from './layers.ts'
@@ -17,6 +18,8 @@ export interface DumpFile {
   readonly bytes: number
   /** Whether pg_dump's first lines are there, so that its last ones must be. */
   readonly ofPgDump: boolean
+  /** The oldest major whose pg_restore reads it; undefined where any does, and for SQL. */
+  readonly readableSince: number | undefined
   /** The dump itself, from its beginning. */
   read(): AsyncGenerator<Buffer>
 }
@@ -29,6 +32,8 @@ export interface Passphrases {
   readonly derivation: Derivation | undefined
 }
 
+/** Bytes before the first file of a tar archive, which is pg_dump's table of contents. */
+const tarHeader = 512
 /** Nobody wraps a dump oftener than this. */
 const deepest = 6
 
@@ -41,12 +46,14 @@ const deepest = 6
 export async function openDumpFile(path: string, opening: Passphrases): Promise<DumpFile> {
   const { directory, bytes } = await look(path)
   if (directory) {
+    const { head } = await firstBytes(readThrough(join(path, 'toc.dat'), []), tellingBytes)
     return {
       path,
       kind: 'directory',
       layers: [],
       bytes: 0,
       ofPgDump: false,
+      readableSince: readableSince(head),
       read: () => readThrough(path, []),
     }
   }
@@ -66,6 +73,7 @@ export async function openDumpFile(path: string, opening: Passphrases): Promise<
         layers: inside,
         bytes,
         ofPgDump: isOfPgDump(text),
+        readableSince: readableSince(kind === 'tar' ? head.subarray(tarHeader) : head),
         read: () => readThrough(path, layers),
       }
     }

@@ -170,12 +170,11 @@ function compareTable(
     differences.push(
       `Table ${nameOf(left)} has ${String(right.rows)} rows in the copy instead of ${String(left.rows)}.`,
     )
-  } else if (
-    withChecksums &&
-    left.checksum !== undefined &&
-    right.checksum !== undefined &&
-    left.checksum.join() !== right.checksum.join()
-  ) {
+  } else if (withChecksums && (left.checksum === undefined || right.checksum === undefined)) {
+    notes.push(
+      `The content of table ${nameOf(left)} was not compared, only its number of rows: one is too long for a checksum.`,
+    )
+  } else if (withChecksums && left.checksum?.join() !== right.checksum?.join()) {
     differences.push(
       `Table ${nameOf(left)} has as many rows in the copy (${String(left.rows)}), but not the same ones.`,
     )

@@ -86,14 +86,38 @@ async function readRows(
   if (!readable) return { schema, name, rows: null }
   const from = `ONLY ${escapeIdentifier(schema)}.${escapeIdentifier(name)}`
   try {
-    if (level === 'counts') {
-      const { rows } = await oneRow<{ rows: string }>(client, `SELECT count(*) AS rows FROM ${from}`)
-      return { schema, name, rows: Number(rows) }
-    }
-    const row = `ROW(${columns.map((column) => `t.${escapeIdentifier(column)}`).join(', ')})::text`
-    const { rows, checksum } = await checksumOf(client, `SELECT ${row} AS content FROM ${from} AS t`)
-    return { schema, name, rows: rows, checksum }
+    const sums = level === 'checksums' ? await checksumOfRows(client, from, columns) : undefined
+    if (sums !== undefined) return { schema, name, ...sums }
+    const { rows } = await oneRow<{ rows: string }>(client, `SELECT count(*) AS rows FROM ${from}`)
+    return { schema, name, rows: Number(rows) }
   } catch (error) {
     throw explainReading(error, `table ${schema}.${name}`)
   }
+}
+
+/** Undefined if the server cannot make a row into one text: a table is not left out of a backup for that. */
+async function checksumOfRows(
+  client: pg.Client,
+  from: string,
+  columns: readonly string[],
+): Promise<(Pick<TableFingerprint, 'checksum'> & { readonly rows: number }) | undefined> {
+  const row = `ROW(${columns.map((column) => `t.${escapeIdentifier(column)}`).join(', ')})::text`
+  try {
+    return await inSubtransaction(client, () =>
+      checksumOf(client, `SELECT ${row} AS content FROM ${from} AS t`),
+    )
+  } catch (error) {
+    if (isTooLong(error)) return undefined
+    throw error
+  }
+}
+
+/**
+ * The text of a row is longer than a text can be (1 GB, MaxAllocSize), or than there is memory for. COPY may take the
+ * same row, since it doubles no quotes.
+ */
+function isTooLong(error: unknown): boolean {
+  if (!(error instanceof pg.DatabaseError)) return false
+  if (error.code === '54000' || error.code === '53200') return true
+  return error.code === 'XX000' && /invalid memory alloc request size/.test(error.message)
 }

@@ -6,6 +6,7 @@ import {
   ensureDirectory,
   isTemporaryName,
   removeFileDurably,
+  removeTemporaries,
   writeFileDurably,
 } from '@securyflex/shared/files'
 import type { Storage, StoredObject } from '../storage.ts'
@@ -50,8 +51,21 @@ export class LocalStorage implements Storage {
     await this.#guard(() => removeFileDurably(this.#path(key)))
   }
 
+  async removeUnfinished(): Promise<number> {
+    return this.#guard(() => this.#removeUnfinishedIn(''))
+  }
+
   now(): Promise<Date> {
     return Promise.resolve(new Date())
+  }
+
+  async #removeUnfinishedIn(directory: string): Promise<number> {
+    const path = join(this.#root, directory)
+    let removed = await removeTemporaries(path, await this.now())
+    for (const entry of (await this.#ifThere(() => readdir(path, { withFileTypes: true }))) ?? []) {
+      if (entry.isDirectory()) removed += await this.#removeUnfinishedIn(join(directory, entry.name))
+    }
+    return removed
   }
 
   async *#walk(directory: string, prefix: string): AsyncGenerator<StoredObject> {
