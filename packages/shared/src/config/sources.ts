@@ -5,6 +5,7 @@ import { parseConnection } from './connection/parse.ts'
 import type { Environment } from './environment.ts'
 import type { FileSource } from './file/grammar.ts'
 import type { ConfigurationFile } from './file/read.ts'
+import { longestGroupName } from './group.ts'
 import { nearest } from './nearest.ts'
 import type { Problem } from './problem.ts'
 import { layered } from './settings.ts'
@@ -47,6 +48,7 @@ export function findSources(places: Places, problems: Problem[]): Found {
     else found.sources.push(one)
   }
   refuseTwins(found, file)
+  if (file !== undefined) refuseGroupNames(found, file)
   if (file !== undefined) refuseUnknownNames(places, file)
   return { ...found, defaults, limits: limitsOf(file) }
 }
@@ -137,6 +139,20 @@ function refuseTwins(found: Pick<Found, 'sources' | 'groups'>, file: Configurati
   for (const twin of new Set(names.filter((name, index) => names.indexOf(name) !== index))) {
     const remedy = 'Give one of them another name: BACKUP_SOURCE names that of DATABASE_URL.'
     file?.refuse(['sources', twin], 'DATABASE_URL has a source of that name, too', remedy)
+  }
+}
+
+/** What a group's databases are called begins with its name, and must not be what another source is called. */
+function refuseGroupNames({ sources, groups }: Pick<Found, 'sources' | 'groups'>, file: ConfigurationFile) {
+  for (const { name } of groups) {
+    if (name.length > longestGroupName) {
+      const what = `the name of a group has at most ${String(longestGroupName)} characters`
+      file.refuse(['sources', name], what, 'Choose a shorter one: those of its databases begin with it.')
+    }
+    const other = [...sources, ...groups].find((one) => one.name.startsWith(`${name}-`))
+    if (other === undefined) continue
+    const what = `“${other.name}” begins with “${name}-”, as the names of its databases do`
+    file.refuse(['sources', name], what, 'Give one of the two another name.')
   }
 }
 

@@ -199,6 +199,16 @@ describe('what is wrong in a configuration file is named with file and line, wha
       /^backup\.config\.yaml:3 sources\.a\.server: there is no server “mian”\. The nearest is main\./,
     ],
     [
+      'a name that a database of a group could have',
+      'servers: { m: { url: postgresql://h/d } }\nsources:\n  a: { server: m, database: "*" }\n  a-b: { url: postgresql://h/d }\n',
+      /^backup\.config\.yaml:3 sources\.a: “a-b” begins with “a-”/,
+    ],
+    [
+      'a long name of a group',
+      `servers: { m: { url: postgresql://h/d } }\nsources:\n  ${'a'.repeat(41)}: { server: m, database: "*" }\n`,
+      /the name of a group has at most 40 characters/,
+    ],
+    [
       'no database',
       'servers: { main: { url: postgresql://h/d } }\nsources:\n  a: { server: main }\n',
       /sources\.a: it does not say which database/,
