@@ -1,4 +1,4 @@
-import { loadConfig } from '@securyflex/shared/config'
+import { loadConfig, reloadOnHangup } from '@securyflex/shared/config'
 import { createLogger } from '@securyflex/shared/logging'
 import { startWorker } from '@securyflex/worker'
 
@@ -14,6 +14,13 @@ const worker = await startWorker(config, logger, {
     if (passed !== place) return Promise.resolve()
     process.send?.({ at: place })
     return new Promise<never>(() => undefined)
+  },
+})
+reloadOnHangup(config, {
+  apply: (changed) => worker.reload(changed),
+  say: (level, text) => {
+    logger[level](text)
+    process.send?.({ at: level === 'error' ? 'refused' : 'reloaded' })
   },
 })
 process.send?.({ at: 'ready' })

@@ -1,4 +1,4 @@
-import { loadConfig } from '@securyflex/shared/config'
+import { loadConfig, reloadOnHangup } from '@securyflex/shared/config'
 import { createLogger } from '@securyflex/shared/logging'
 import { startProducer } from '@securyflex/producer'
 
@@ -6,6 +6,13 @@ import { startProducer } from '@securyflex/producer'
 const config = loadConfig({ needs: ['redis'] })
 const logger = createLogger({ name: 'producer', directory: config.logs.directory, level: config.logs.level })
 const producer = await startProducer(config, logger, { interval: 500 })
+reloadOnHangup(config, {
+  apply: (changed) => producer.reload(changed),
+  say: (level, text) => {
+    logger[level](text)
+    process.send?.({ at: level === 'error' ? 'refused' : 'reloaded' })
+  },
+})
 process.send?.({ at: 'ready' })
 process.once('SIGTERM', () => {
   void producer

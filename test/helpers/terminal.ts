@@ -46,7 +46,8 @@ export function startOnTerminal(args: readonly string[], env: Readonly<Record<st
     type: (keys) => void child.stdin.write(keys),
     ended,
     [Symbol.asyncDispose]: async () => {
-      child.kill('SIGHUP')
+      // `script` stays for a hang-up; when it is gone, so is the terminal.
+      child.kill('SIGKILL')
       await ended
     },
   }

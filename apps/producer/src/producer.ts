@@ -23,6 +23,8 @@ export interface ProducerOptions {
 
 export interface RunningProducer extends AsyncDisposable {
   close(): Promise<void>
+  /** Brings the schedules in line with a changed configuration. @throws STORAGE_REFUSED, STORAGE_FULL; then the old one holds */
+  reload(config: Config): Promise<void>
 }
 
 /**
@@ -39,7 +41,6 @@ export async function startProducer(
       hint: 'Set for example REDIS_URL=redis://127.0.0.1:6379, or use npm start, which brings its own.',
     })
   }
-  const storages = await Promise.all(config.destinations.map(openStorage))
   const redis = connectPatiently(config.redis)
   redis.on(
     'error',
@@ -49,10 +50,8 @@ export async function startProducer(
   )
   const queues = new Queues(redis, config.worker.retryDelay)
   const context: ReconcilerContext = {
-    config,
+    ...(await opened(config)),
     queues,
-    storages,
-    keys: new KeyRing(config.keys),
     logger,
     clock,
   }
@@ -63,18 +62,38 @@ export async function startProducer(
     redis.disconnect()
     throw error
   }
-  const stopWatching = watch(context, interval)
+  const watching = watch(context, interval)
   const close = async () => {
     // What waits for a Redis that does not answer would wait for ever.
     const patience = redis.status === 'ready' ? delay(gracePeriod, undefined, { ref: false }) : undefined
-    await Promise.race([stopWatching().then(() => queues.close()), patience])
+    await Promise.race([watching.stop().then(() => queues.close()), patience])
     redis.disconnect()
   }
-  return { close, [Symbol.asyncDispose]: close }
+  const reload = async (changed: Config) => {
+    const parts = await opened(changed)
+    await watching.between(async () => {
+      await applySchedules(changed, queues, logger, clock())
+      return { ...context, ...parts }
+    })
+  }
+  return { close, reload, [Symbol.asyncDispose]: close }
 }
 
-function watch(context: ReconcilerContext, interval: number): () => Promise<void> {
-  const { config, queues, logger, clock } = context
+/** What follows from the configuration. */
+async function opened(config: Config): Promise<Pick<ReconcilerContext, 'config' | 'storages' | 'keys'>> {
+  const storages = await Promise.all(config.destinations.map(openStorage))
+  return { config, storages, keys: new KeyRing(config.keys) }
+}
+
+interface Watching {
+  /** Does `work` between two looks; the next one is with the context that it gives. */
+  readonly between: (work: () => Promise<ReconcilerContext>) => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+function watch(first: ReconcilerContext, interval: number): Watching {
+  let context = first
+  const { queues, logger, clock } = first
   const keeper = new ScheduleKeeper()
   let underway = Promise.resolve()
   const lookAfter = async (what: string, work: () => Promise<void>) => {
@@ -84,13 +103,20 @@ function watch(context: ReconcilerContext, interval: number): () => Promise<void
   }
   const look = () => {
     underway = underway
-      .then(() => lookAfter('schedules', () => keeper.look(config, queues, logger, clock())))
+      .then(() => lookAfter('schedules', () => keeper.look(context.config, queues, logger, clock())))
       .then(() => lookAfter('runs', () => reconcile(context)))
   }
   look()
   const timer = setInterval(look, interval)
-  return async () => {
-    clearInterval(timer)
-    await underway
+  return {
+    between: async (work) => {
+      const done = underway.then(work)
+      underway = done.then((next) => void (context = next)).catch(() => undefined)
+      await done
+    },
+    stop: async () => {
+      clearInterval(timer)
+      await underway
+    },
   }
 }

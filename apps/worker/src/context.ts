@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { KeyRing } from '@securyflex/shared/keys'
@@ -12,7 +13,7 @@ export interface WorkerContext {
   readonly queues: Queues
   readonly spool: Spool
   readonly keys: KeyRing
-  /** By the destination's name. */
+  /** By the destination's name; also those that are configured no longer, for runs under way. */
   readonly storages: ReadonlyMap<string, Storage>
   readonly logger: Logger
   readonly clock: () => Date
@@ -41,6 +42,19 @@ export async function openContext(
   }
   const spool = await Spool.open(config.spool)
   return { config, queues, spool, keys: new KeyRing(config.keys), storages, logger, clock, passed }
+}
+
+/**
+ * The context for a changed configuration. Steps under way go on with the one that they began with.
+ * @throws STORAGE_REFUSED, STORAGE_FULL
+ */
+export async function contextFor(config: Config, before: WorkerContext): Promise<WorkerContext> {
+  const storages = new Map(before.storages)
+  for (const destination of config.destinations) {
+    const open = before.config.destinations.some((known) => isDeepStrictEqual(known, destination))
+    if (!open) storages.set(destination.name, await openStorage(destination))
+  }
+  return { ...before, config, storages, keys: new KeyRing(config.keys) }
 }
 
 /** The store of a destination. @throws CONFIG_INVALID if this worker does not know it */

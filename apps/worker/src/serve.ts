@@ -27,13 +27,13 @@ export interface Served {
 
 /** Starts taking the jobs of one queue. */
 export function serve(
-  { config, ...context }: WorkerContext,
+  current: () => WorkerContext,
   { target, heard }: Serving,
   step: Step,
   processor: Processor,
   destination?: string,
 ): Served {
-  const { concurrency, lockDuration, stalledInterval } = config.worker
+  const { concurrency, lockDuration, stalledInterval } = current().config.worker
   const active = new Map<string, string | undefined>()
   const noted: Processor = async (job, token, signal): Promise<unknown> => {
     const id = job.id ?? ''
@@ -53,7 +53,7 @@ export function serve(
     for (const id of ids) worker.cancelJob(id, 'lock lost' satisfies StopReason)
   })
   worker.on('completed', (job) => {
-    void resumeRun({ config, ...context }, job)
+    void resumeRun(current(), job)
   })
   return { worker, active }
 }

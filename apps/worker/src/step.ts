@@ -33,12 +33,16 @@ export interface StepDefinition<S extends keyof Results> {
 /** Why a running step was told to stop. */
 export type StopReason = 'cancelled' | 'shutdown' | 'lock lost'
 
-/** BullMQ's processor for a step: checks the payload, ends cancelled work, decides on retries, redacts. */
+/**
+ * BullMQ's processor for a step, with the context of its time: checks the payload, ends cancelled work, decides on
+ * retries, redacts.
+ */
 export function processorOf<S extends keyof Results>(
-  context: WorkerContext,
+  current: () => WorkerContext,
   { step, work, gaveUp, evenIfCancelled = false }: StepDefinition<S>,
 ): Processor {
   return async (job, token, signal) => {
+    const context = current()
     const payload = parseOrGiveUp(step, job)
     const run = (payload as { run: string }).run
     const logger = context.logger.child({ run, step })

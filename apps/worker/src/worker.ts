@@ -5,13 +5,14 @@ import {
   connectPatiently,
   hearErrors,
   onCancel,
+  queueName,
   Queues,
   redisTarget,
   type Results,
 } from '@securyflex/shared/queue'
 import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import { compressStep } from './compress.ts'
-import { openContext, type WorkerContext, type WorkerOptions } from './context.ts'
+import { contextFor, openContext, type WorkerContext, type WorkerOptions } from './context.ts'
 import { dumpStep } from './dump.ts'
 import { encryptStep } from './encrypt.ts'
 import { startHousekeeping } from './housekeeping.ts'
@@ -34,6 +35,11 @@ const closingTime = 2000
 export interface RunningWorker extends AsyncDisposable {
   /** Stops taking jobs, lets short ones end, hands the rest back, and closes everything. */
   close(): Promise<void>
+  /**
+   * Takes a changed configuration: what begins from now on follows it, what is under way goes on as it began.
+   * @throws STORAGE_REFUSED, STORAGE_FULL; then the old one holds
+   */
+  reload(config: Config): Promise<void>
 }
 
 /**
@@ -64,11 +70,13 @@ export async function startWorker(
     redis.disconnect()
   }
   try {
-    const context = await openContext(config, queues, logger, options)
+    let context = await openContext(config, queues, logger, options)
     // Queues that are opened while Redis is away stay dead when it is back: the first answer is awaited.
     await redis.ping()
     const releaseSpool = await claimSpool(redis, context.spool)
-    const workers = serveAll(context, { target: redisTarget(address), heard })
+    const serving = { target: redisTarget(address), heard }
+    const current = () => context
+    const workers = serveAll(current, serving)
     const stopHousekeeping = startHousekeeping(context)
     await onCancel(subscriber, (cancelled) => {
       stopJobs(workers, 'cancelled', cancelled)
@@ -86,7 +94,13 @@ export async function startWorker(
       await Promise.race([queues.close(), delay(closingTime, undefined, { ref: false })])
       disconnect()
     }
-    return { close, [Symbol.asyncDispose]: close }
+    const reload = async (changed: Config) => {
+      context = await contextFor(changed, context)
+      const served = new Set(workers.map(({ worker }) => worker.name))
+      const fresh = changed.destinations.filter(({ name }) => !served.has(queueName('upload', name)))
+      workers.push(...fresh.map(({ name }) => serveUpload(current, serving, name)))
+    }
+    return { close, reload, [Symbol.asyncDispose]: close }
   } catch (error) {
     disconnect()
     throw error
@@ -94,22 +108,26 @@ export async function startWorker(
 }
 
 /** Every step's queue, each destination's upload queue among them. */
-function serveAll(context: WorkerContext, serving: Serving): Served[] {
-  const step = <S extends keyof Results>(definition: StepDefinition<S>, destination?: string) =>
-    serve(context, serving, definition.step, processorOf(context, definition), destination)
+function serveAll(current: () => WorkerContext, serving: Serving): Served[] {
+  const step = <S extends keyof Results>(definition: StepDefinition<S>) =>
+    serve(current, serving, definition.step, processorOf(current, definition))
 
   return [
-    serve(context, serving, 'schedule', (job) => schedule(context, job)),
-    serve(context, serving, 'run', (job, token, signal) =>
-      run(context, job, token ?? '', signal ?? new AbortController().signal),
+    serve(current, serving, 'schedule', (job) => schedule(current(), job)),
+    serve(current, serving, 'run', (job, token, signal) =>
+      run(current(), job, token ?? '', signal ?? new AbortController().signal),
     ),
     step(dumpStep),
     step(compressStep),
     step(encryptStep),
-    ...context.config.destinations.map(({ name }) => step(uploadStep, name)),
+    ...current().config.destinations.map(({ name }) => serveUpload(current, serving, name)),
     step(sealStep),
     step(verifyStep),
     step(pruneStep),
     step(notifyStep),
   ]
+}
+
+function serveUpload(current: () => WorkerContext, serving: Serving, destination: string): Served {
+  return serve(current, serving, 'upload', processorOf(current, uploadStep), destination)
 }

@@ -1,3 +1,4 @@
+import { reloadOnHangup } from '@securyflex/shared/config'
 import { createLogger } from '@securyflex/shared/logging'
 import type { Command } from 'commander'
 import { configureAloud } from '../configuration.ts'
@@ -23,7 +24,13 @@ export function addProducer(program: Command): void {
       }
       // The applications are big, and most commands need none of them.
       const { startProducer } = await import('@securyflex/producer')
-      await using _producer = await startProducer(config, logger)
+      await using producer = await startProducer(config, logger)
+      reloadOnHangup(config, {
+        apply: (changed) => producer.reload(changed),
+        say: (level, text) => {
+          logger[level](text)
+        },
+      })
       await untilInterrupted()
       await logger.close()
     })

@@ -1,3 +1,4 @@
+import { reloadOnHangup } from '@securyflex/shared/config'
 import { createLogger } from '@securyflex/shared/logging'
 import type { Command } from 'commander'
 import { configureAloud } from '../configuration.ts'
@@ -16,6 +17,12 @@ export function addWorker(program: Command): void {
       const logger = createLogger({ name: 'worker', ...config.logs })
       const { startWorker } = await import('@securyflex/worker')
       const worker = await startWorker(config, logger)
+      reloadOnHangup(config, {
+        apply: (changed) => worker.reload(changed),
+        say: (level, text) => {
+          logger[level](text)
+        },
+      })
       await untilInterrupted()
       await worker.close()
       await logger.close()

@@ -1,5 +1,5 @@
 import type { Config, RedisAddress } from '@securyflex/shared/config'
-import { inheritedEnvironment } from '@securyflex/shared/config'
+import { inheritedEnvironment, reloadOnHangup } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { connectOrFail } from '@securyflex/shared/queue'
 import { note, print } from '../output/print.ts'
@@ -19,14 +19,15 @@ const grace: Record<AppName | 'redis', number> = {
 }
 
 /**
- * Runs the whole service in this terminal until SIGINT, SIGTERM or SIGHUP: Redis, unless `REDIS_URL` names
- * one, producer, worker and dashboard. What dies is started again.
+ * Runs the whole service in this terminal until SIGINT or SIGTERM, or until the terminal is closed: Redis, unless
+ * `REDIS_URL` names one, producer, worker and dashboard. What dies is started again. SIGHUP has all of them read their
+ * configuration again.
  * @returns the exit status: 0 after an orderly stop
  * @throws PORT_IN_USE, REDIS_UNREACHABLE, SETUP_NEEDED before anything is left running; USAGE if it runs already
  */
 export async function startService(config: Config): Promise<number> {
   await refuseBusyPort(config.dashboard)
-  await using stopping = whenAskedToStop()
+  await using stopping = whenAskedToStop({ hangup: false })
   await using service = await openService(config)
   const fatal = Promise.withResolvers<number>()
   const supervisor = new Supervisor({
@@ -36,13 +37,32 @@ export async function startService(config: Config): Promise<number> {
   try {
     const redis = await service.redis(supervisor)
     for (const name of ['dashboard', 'worker', 'producer'] as const) await supervisor.add(app(name, redis))
+    const stopReloading = passReloadsOn(config, service, supervisor)
     announce(config, service.claim?.word)
     const status = await Promise.race([fatal.promise, stopping.asked.then(() => 0)])
+    stopReloading()
     note('Stopping; what is under way is handed back. Ctrl-C again ends it at once.')
     return status
   } finally {
     await supervisor.stop(stopping.hurry)
   }
+}
+
+/** A configuration that is whole goes on to every process; one that is not reaches none. */
+function passReloadsOn(config: Config, { claim }: Service, supervisor: Supervisor): () => void {
+  return reloadOnHangup(config, {
+    apply: async (changed) => {
+      await claim?.renew(changed)
+      // The worker first: what the producer asks for, it must know.
+      for (const name of ['worker', 'dashboard', 'producer'] as const) {
+        const pid = supervisor.pidOf(name)
+        if (pid !== undefined) process.kill(pid, 'SIGHUP')
+      }
+    },
+    say: (_, text) => {
+      note(text)
+    },
+  })
 }
 
 interface Service extends AsyncDisposable {

@@ -1,5 +1,5 @@
 /** Signals that ask a process to end: Ctrl-C, `kill`, and the terminal being closed. */
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+const all = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export interface StopRequest extends AsyncDisposable {
   /** Resolves at the first signal. */
@@ -8,8 +8,9 @@ export interface StopRequest extends AsyncDisposable {
   readonly hurry: AbortSignal
 }
 
-/** Listens for signals until it is disposed of. */
-export function whenAskedToStop(): StopRequest {
+/** Listens for signals until it is disposed of; SIGHUP is none of them where `hangup` is false. */
+export function whenAskedToStop({ hangup = true } = {}): StopRequest {
+  const signals = hangup ? all : all.filter((signal) => signal !== 'SIGHUP')
   const asked = Promise.withResolvers<undefined>()
   const hurry = new AbortController()
   let times = 0

@@ -3,7 +3,13 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Config, RedisAddress } from '@securyflex/shared/config'
 import { BackupError, Secret, systemCode } from '@securyflex/shared/errors'
-import { createFileDurably, ensureDirectory, exists, temporaryName } from '@securyflex/shared/files'
+import {
+  createFileDurably,
+  ensureDirectory,
+  exists,
+  temporaryName,
+  writeFileDurably,
+} from '@securyflex/shared/files'
 import { connectOrFail } from '@securyflex/shared/queue'
 import { embeddedAddress } from './redis/redis.ts'
 
@@ -52,6 +58,8 @@ export async function resolveRedis(config: Pick<Config, 'directory' | 'redis'>):
 /** The right to run Redis on a BACKUP_DIR; word of it stands there until it is released. */
 export interface Claim {
   readonly word: ServiceWord
+  /** Leaves word of a changed configuration. */
+  renew(config: Pick<Config, 'sources'>): Promise<void>
   release(): Promise<void>
 }
 
@@ -69,10 +77,15 @@ export async function claimService(
     throw cannotWrite(config.directory, error)
   })
   const redis = await embeddedAddress(config)
-  const sources = config.sources.map(({ name, connection }) => ({ name, shown: connection.shown }))
-  const word: ServiceWord = { kind, pid: process.pid, started: now.toISOString(), redis, sources }
+  const word: ServiceWord = {
+    kind,
+    pid: process.pid,
+    started: now.toISOString(),
+    redis,
+    sources: sourcesOf(config),
+  }
   const path = pathOf(config)
-  const content = JSON.stringify({ ...word, redis: redis.url.reveal() })
+  const content = textOf(word)
   const create = () =>
     createFileDurably(path, content).catch((error: unknown) => {
       throw cannotWrite(config.directory, error)
@@ -82,7 +95,17 @@ export async function claimService(
     if (holder !== undefined && (await isAlive(holder))) return { holder }
     await removeStale(path, holder)
   }
-  return { word, release: () => rm(path, { force: true }) }
+  const renew = (changed: Pick<Config, 'sources'>) =>
+    writeFileDurably(path, textOf({ ...word, sources: sourcesOf(changed) }))
+  return { word, renew, release: () => rm(path, { force: true }) }
+}
+
+function textOf(word: ServiceWord): string {
+  return JSON.stringify({ ...word, redis: word.redis.url.reveal() })
+}
+
+function sourcesOf({ sources }: Pick<Config, 'sources'>): ServiceWord['sources'] {
+  return sources.map(({ name, connection }) => ({ name, shown: connection.shown }))
 }
 
 function cannotWrite(directory: string, cause: unknown): BackupError {

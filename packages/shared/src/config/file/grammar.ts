@@ -8,8 +8,20 @@ import { Wrong } from '../wrong.ts'
  * the same, so that one rule and one sentence hold for both.
  */
 
+/** What editors may offer and refuse; a variable, `${NAME}`, may stand in place of any value. */
+type Shape = Readonly<Record<string, unknown>>
+
+const variable = { type: 'string', pattern: '\\$\\{' }
+const anyText: Shape = { type: 'string' }
+const among = (...words: readonly unknown[]): Shape => ({ anyOf: [{ enum: words }, variable] })
+const between = (minimum: number, maximum: number): Shape => ({
+  type: ['integer', 'string'],
+  minimum,
+  maximum,
+})
+
 /** A single value, read by `parse` from its text. */
-function value<Value>(parse: (text: string) => Value, example: string, about: string) {
+function value<Value>(parse: (text: string) => Value, example: string, about: string, shape = anyText) {
   return z
     .preprocess(
       (given) => (typeof given === 'number' || typeof given === 'boolean' ? String(given) : given),
@@ -24,11 +36,11 @@ function value<Value>(parse: (text: string) => Value, example: string, about: st
         }
       }),
     )
-    .meta({ description: about, type: ['string', 'number', 'boolean'], examples: [example] })
+    .meta({ description: about, ...shape, examples: [example] })
 }
 
 /** One value or a list of them; `false` is the empty list. */
-function list<Value>(one: z.ZodType<Value>, about: string) {
+function list<Value>(one: z.ZodType<Value>, about: string, shape = anyText) {
   return z
     .preprocess(
       (given) => (given === false ? [] : Array.isArray(given) || given === undefined ? given : [given]),
@@ -36,8 +48,14 @@ function list<Value>(one: z.ZodType<Value>, about: string) {
     )
     .meta({
       description: about,
-      anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }, { const: false }],
+      anyOf: [shape, { type: 'array', items: shape }, { const: false }],
+      examples: exampleOf(one),
     })
+}
+
+/** Those that `value` gave. */
+function exampleOf(one: z.ZodType): unknown {
+  return one.meta()?.['examples']
 }
 
 /** A map whose keys are names of ours. */
@@ -49,6 +67,7 @@ const notAName = 'the name is not one of 1 to 64 letters, digits, “-” and �
 const days = wholeNumber(1, 36_500)
 const count = wholeNumber(1, 10_000)
 const algorithm = oneOf('none', 'zstd', 'gzip')
+const algorithms = among('none', 'zstd', 'gzip')
 const cipher = oneOf('none', 'aes-256-gcm', 'aes-256-cbc')
 
 const patterns = (about: string) => list(value(pattern, 'audit.*', about), about)
@@ -73,24 +92,28 @@ const settingsShape = {
     wholeNumber(0, 720),
     '10',
     'Schedules begin up to so many minutes later, always the same for one source, so that a fleet does not start at once.',
+    between(0, 720),
   ).optional(),
   latenessHours: value(
     wholeNumber(0, 8760),
     '12',
     'A backup whose time passed while nothing ran is made late, if it is not later than this.',
+    between(0, 8760),
   ).optional(),
   overlap: value(
     oneOf('skip', 'again'),
     'skip',
     'What becomes of a request while a backup of the source is under way: skip it, or make one more afterwards.',
+    among('skip', 'again'),
   ).optional(),
   retention: z
     .strictObject({
-      days: value(days, '30', 'Days for which a backup is kept.').optional(),
+      days: value(days, '30', 'Days for which a backup is kept.', between(1, 36_500)).optional(),
       minimum: value(
         count,
         '3',
         'How many of the newest good backups are kept whatever their age.',
+        between(1, 10_000),
       ).optional(),
     })
     .optional(),
@@ -98,20 +121,28 @@ const settingsShape = {
     .preprocess(
       (given) => (typeof given === 'object' || given === undefined ? given : { algorithm: given }),
       z.strictObject({
-        algorithm: value(algorithm, 'zstd', 'none, zstd or gzip.').optional(),
-        level: value(wholeNumber(1, 19), '3', '1 to 19 for zstd, 1 to 9 for gzip.').optional(),
+        algorithm: value(algorithm, 'zstd', 'none, zstd or gzip.', algorithms).optional(),
+        level: value(
+          wholeNumber(1, 19),
+          '3',
+          '1 to 19 for zstd, 1 to 9 for gzip; default: 3 and 6.',
+          between(1, 19),
+        ).optional(),
       }),
     )
+    .meta({ description: 'The algorithm alone, or a map.', orScalar: algorithms, examples: ['zstd'] })
     .optional(),
   encryption: value(
     (given) => (/^(?:aes|none)/i.test(given) ? cipher(given) : boolean(given) ? 'aes-256-gcm' : 'none'),
     'aes-256-gcm',
     'none, aes-256-gcm or aes-256-cbc; true means aes-256-gcm.',
+    among('none', 'aes-256-gcm', 'aes-256-cbc', true, false),
   ).optional(),
   fingerprint: value(
     oneOf('counts', 'checksums', 'off'),
     'checksums',
     'What is recorded for the comparison after a restore.',
+    among('counts', 'checksums', 'off'),
   ).optional(),
   destinations: list(
     value(name, 'local', 'A destination’s name.'),
@@ -120,6 +151,7 @@ const settingsShape = {
   notify: list(
     value(oneOf('log', 'webhook'), 'webhook', 'A channel.'),
     'Where outcomes are told; default: every channel that is configured.',
+    among('log', 'webhook'),
   ).optional(),
   include: z
     .strictObject({
@@ -155,12 +187,22 @@ const server = z.strictObject({
     wholeNumber(1, 1000),
     '2',
     'The most backups of its databases that are made at a time.',
+    between(1, 1000),
   ).optional(),
 })
 
+/** Resolved where the working directory is known. */
+function directory(given: string): string {
+  return path(given, '/') && given
+}
+
 const destination = z.strictObject({
-  kind: value(oneOf('local'), 'local', 'What kind of place it is.'),
-  directory: value((given) => path(given, '/'), '/srv/backups', 'The directory of the repository.'),
+  kind: value(oneOf('local'), 'local', 'What kind of place it is.', among('local')),
+  directory: value(
+    directory,
+    '/srv/backups',
+    'The directory of the repository; a relative one starts at the working directory.',
+  ),
 })
 
 /** The file as a whole. */
@@ -179,6 +221,7 @@ export const fileSchema = z
           wholeNumber(1, 1000),
           '10',
           'The most backups that are made at a time, on all workers.',
+          between(1, 1000),
         ).optional(),
       })
       .optional(),
