@@ -1,4 +1,4 @@
-import { type Config, settingsOf } from '@securyflex/shared/config'
+import { type Config, groupOf, settingsOf } from '@securyflex/shared/config'
 import { asBackupError } from '@securyflex/shared/errors'
 import {
   findReports,
@@ -10,7 +10,8 @@ import {
 import type { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
 import { composeMessage } from '@securyflex/shared/notify'
-import { jobIds, prefix, type Queues, queueName } from '@securyflex/shared/queue'
+import { jobIds, markedSources, prefix, type Queues, queueName, requestAgain } from '@securyflex/shared/queue'
+import { listSources } from '@securyflex/shared/repository'
 import type { Storage } from '@securyflex/shared/storage'
 import { Job } from 'bullmq'
 
@@ -29,7 +30,32 @@ const recentReports = 20
 /** Finds what the queues cannot mend themselves. Everything it does may be done twice. */
 export async function reconcile(context: ReconcilerContext): Promise<void> {
   await releaseParkedRuns(context)
-  for (const { name } of context.config.sources) await closeLostRuns(context, name)
+  for (const name of await knownSources(context)) await closeLostRuns(context, name)
+  await makeUpForAgain(context)
+}
+
+/** Those of the configuration, and the databases of its groups that have had a run. */
+async function knownSources({ config, storages, logger }: ReconcilerContext): Promise<string[]> {
+  const own = config.sources.map(({ name }) => name)
+  if (config.groups.length === 0) return own
+  const stored = storages.map(async (storage) => {
+    try {
+      return await listSources(storage)
+    } catch (error) {
+      logger.warn(`${storage.name} does not say what it holds: ${asBackupError(error).message}`, { error })
+      return []
+    }
+  })
+  const members = (await Promise.all(stored)).flat().filter((name) => groupOf(config, name) !== undefined)
+  return [...new Set([...own, ...members])]
+}
+
+/** One more run that was asked for while another was under way, and whose worker died before it could ask. */
+async function makeUpForAgain({ queues, logger }: ReconcilerContext): Promise<void> {
+  for (const source of await markedSources(queues.redis)) {
+    const run = await requestAgain(queues, source)
+    if (run !== undefined) logger.info(`One more backup of ${source} was asked for: ${run}.`, { run })
+  }
 }
 
 /** A run waits for children; if all that it waits for have ended, nobody will wake it. */

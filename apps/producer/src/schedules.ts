@@ -88,7 +88,7 @@ async function askLate(
   missed: Date,
   now: Date,
 ): Promise<void> {
-  const { latenessHours } = settingsOf(config, source)
+  const { latenessHours, overlap } = settingsOf(config, source)
   const slot = slotToAsk({ cron, timeZone }, missed, now, latenessHours)
   if (slot === undefined) {
     const limit = `${String(latenessHours)} h (latenessHours)`
@@ -97,15 +97,18 @@ async function askLate(
     )
     return
   }
-  const { run, accepted } = await requestSlot(queues, newRunId(source, now), {
-    v: 1,
+  const request = {
+    v: 1 as const,
     source,
     requestedBy: 'schedule, late',
     requestedAt: now.toISOString(),
     slot: slot.toISOString(),
     options: {},
-  })
-  if (accepted) logger.warn(`The backup of ${source} due at ${slot.toISOString()} is made now.`, { run })
+  }
+  const requested = await requestSlot(queues, newRunId(source, now), request, { overlap })
+  if (requested?.accepted) {
+    logger.warn(`The backup of ${source} due at ${slot.toISOString()} is made now.`, { run: requested.run })
+  }
 }
 
 async function setSchedule(

@@ -8,17 +8,18 @@ import {
   type DumpResult,
   forgetCancel,
   jobIds,
-  parsePayload,
   type Payloads,
   reclaimSource,
 } from '@securyflex/shared/queue'
-import { layout, longestRun, parseRunId } from '@securyflex/shared/repository'
+import { layout, longestRun } from '@securyflex/shared/repository'
 import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError } from 'bullmq'
+import { takePlace } from './claim.ts'
 import { storageOf, type WorkerContext } from './context.ts'
 import { type Failure, failureText } from './failure.ts'
 import { gatherFacts } from './run-facts.ts'
 import { decide, type Judgement, type NextAction, type RunFacts } from './run-plan.ts'
 import { beginReport, endReport, type ReportInput } from './run-report.ts'
+import { readRequest, refusedReport } from './run-request.ts'
 import { giveBack, type StopReason } from './step.ts'
 
 type Plan = NonNullable<Payloads['run']['plan']>
@@ -33,8 +34,8 @@ export async function run(
   token: string,
   signal: AbortSignal,
 ): Promise<RunResult> {
-  const request = parseRequest(job)
   try {
+    const request = await readOrRefuse(context, job)
     return await goOn(context, job, token, request, signal)
   } catch (error) {
     throw await comeBackLater(context, job, token, signal, error)
@@ -49,6 +50,8 @@ async function goOn(
   signal: AbortSignal,
 ): Promise<RunResult> {
   const id = job.id ?? ''
+  const begun = request.plan !== undefined && !(await isNewGeneration(context, job))
+  await takePlace(context, job, token, request.source, begun)
   const plan = request.plan ?? (await settle(context, job, request))
   const refused = await refusal(context, job, request, plan)
   await forgiveCancel(context, job)
@@ -80,7 +83,10 @@ async function comeBackLater(
   signal: AbortSignal,
   error: unknown,
 ): Promise<unknown> {
-  if (error instanceof WaitingChildrenError || error instanceof UnrecoverableError) return error
+  const isOrdinary = [WaitingChildrenError, UnrecoverableError, DelayedError].some(
+    (kind) => error instanceof kind,
+  )
+  if (isOrdinary) return error
   if (signal.aborted && signal.reason === ('shutdown' satisfies StopReason)) return giveBack(job, token)
   if (signal.aborted) return new Error('Another worker took this run over.')
   const known = asBackupError(error)
@@ -100,11 +106,18 @@ export interface RunResult {
   readonly destinations: RunReport['destinations']
 }
 
-function parseRequest(job: Job): Payloads['run'] {
+/** A job that asks for nothing that can be done fails, and says so where runs are looked for. */
+async function readOrRefuse(context: WorkerContext, job: Job): Promise<Payloads['run']> {
   try {
-    return parsePayload('run', job.data)
+    return await readRequest(context.queues, job)
   } catch (error) {
-    throw new UnrecoverableError(failureText(asBackupError(error)))
+    const known = asBackupError(error)
+    if (known.code !== 'PAYLOAD_INVALID' && known.code !== 'SOURCE_PAUSED') throw error
+    const told = refusedReport(job, known, context.clock())
+    if (told !== undefined) await report(context, told)
+    // One that was to expire would keep the source's other runs away until then.
+    await job.removeDeduplicationKey()
+    throw new UnrecoverableError(redact(failureText(known)))
   }
 }
 
@@ -136,15 +149,10 @@ async function refusal(
   try {
     requireSource(context.config, request.source)
   } catch (error) {
-    // A source that is removed while its run is under way: what was dumped is stored.
-    if (await hasDump(context, job)) return undefined
     const known = asBackupError(error)
     return { code: known.code, reason: describe(known) }
   }
   const id = job.id ?? ''
-  if (parseRunId(id)?.source !== request.source) {
-    return { code: 'PAYLOAD_INVALID', reason: `“${id}” is not the id of a run of ${request.source}.` }
-  }
   if ((await isNewGeneration(context, job)) && (await hasManifest(context, request.source, id, plan))) {
     return {
       code: 'RUN_FAILED',
@@ -154,12 +162,6 @@ async function refusal(
   const holder = job.attemptsMade === 0 ? id : await reclaimSource(context.queues, request.source, id)
   if (holder === id) return undefined
   return { code: 'DATABASE_BUSY', reason: `Another run of ${request.source} is under way: ${holder}.` }
-}
-
-/** Whether this generation's dump was asked for. */
-async function hasDump({ queues }: Pick<WorkerContext, 'queues'>, job: Job): Promise<boolean> {
-  const dump: unknown = await queues.get('dump').getJob(jobIds.dump(job.id ?? '', job.attemptsMade, 1))
-  return dump !== undefined
 }
 
 /** Whether some destination has a manifest of this run: it is write-once, so the run cannot be made again. */
@@ -185,8 +187,9 @@ async function isNewGeneration({ queues }: WorkerContext, job: Job): Promise<boo
   const id = job.id ?? ''
   const generation = job.attemptsMade
   if (generation === 0) return false
+  const dump: unknown = await queues.get('dump').getJob(jobIds.dump(id, generation, 1))
   const told: unknown = await queues.get('notify').getJob(jobIds.notify(id, generation, 'log'))
-  return !(await hasDump({ queues }, job)) && told === undefined
+  return dump === undefined && told === undefined
 }
 
 async function addChildren(
@@ -265,8 +268,7 @@ function failed({ failure }: Judgement): UnrecoverableError {
 
 /** Writes a report to every store; one that does not take it is logged, for the others have it. */
 async function report(context: WorkerContext, content: RunReport): Promise<void> {
-  const storages = context.config.destinations.map(({ name }) => storageOf(context, name))
-  const problems = await writeReport(storages, content, context.keys)
+  const problems = await writeReport([...context.storages.values()], content, context.keys)
   for (const { storage, why } of problems) {
     context.logger.warn(`The report of ${content.run} was not written to ${storage.name}: ${why}`, {
       run: content.run,

@@ -1,4 +1,4 @@
-import { settingsOf } from '@securyflex/shared/config'
+import { findGroup, settingsOf } from '@securyflex/shared/config'
 import { asBackupError } from '@securyflex/shared/errors'
 import { parsePayload, type Requested, requestSlot, schedulerId } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
@@ -7,7 +7,7 @@ import { type Job, UnrecoverableError } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 import { failureText } from './failure.ts'
 
-/** What a schedule's job comes to: a run, or a slot that is left out because it is too late for it. */
+/** What a schedule's job comes to: a run, or a slot that is left out: it is too late for it, or the source is paused. */
 export type Scheduled = Requested | { readonly leftOut: string }
 
 /**
@@ -29,6 +29,8 @@ export async function schedule(context: WorkerContext, job: Job): Promise<Schedu
     )
     return { leftOut: due.toISOString() }
   }
+  // The databases of a group have each a minute of their own; the group's run only looks which ones there are.
+  const spread = findGroup(config, source) === undefined ? spreadOf(source, settings) : 0
   const requested = await requestSlot(
     queues,
     newRunId(source, now),
@@ -40,9 +42,15 @@ export async function schedule(context: WorkerContext, job: Job): Promise<Schedu
       slot: slot.toISOString(),
       options: {},
     },
-    Math.max(0, slot.getTime() + spreadOf(source, settings) - now.getTime()),
+    {
+      delay: Math.max(0, slot.getTime() + spread - now.getTime()),
+      overlap: settings.overlap,
+    },
   )
-  if (!requested.accepted) {
+  if (requested === undefined) return { leftOut: slot.toISOString() }
+  if (requested.again) {
+    logger.info(`The scheduled backup of ${source} is made after ${requested.run}, which is under way.`)
+  } else if (!requested.accepted) {
     logger.warn(`The scheduled backup of ${source} was skipped: ${requested.run} is still under way.`)
   }
   return requested

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Step } from '@securyflex/shared/config'
 import { type Payloads, prefix, queueName, type RedisTarget } from '@securyflex/shared/queue'
 import { type Processor, Worker } from 'bullmq'
+import { runEnded } from './claim.ts'
 import type { WorkerContext } from './context.ts'
 import { resumeRun } from './resume.ts'
 import type { StopReason } from './step.ts'
@@ -27,13 +28,13 @@ export interface Served {
 
 /** Starts taking the jobs of one queue. */
 export function serve(
-  current: () => WorkerContext,
+  { config, ...context }: WorkerContext,
   { target, heard }: Serving,
   step: Step,
   processor: Processor,
   destination?: string,
 ): Served {
-  const { concurrency, lockDuration, stalledInterval } = current().config.worker
+  const { concurrency, lockDuration, stalledInterval } = config.worker
   const active = new Map<string, string | undefined>()
   const noted: Processor = async (job, token, signal): Promise<unknown> => {
     const id = job.id ?? ''
@@ -53,7 +54,11 @@ export function serve(
     for (const id of ids) worker.cancelJob(id, 'lock lost' satisfies StopReason)
   })
   worker.on('completed', (job) => {
-    void resumeRun(current(), job)
+    void resumeRun({ config, ...context }, job)
+    if (step === 'run') void runEnded({ config, ...context }, job)
+  })
+  worker.on('failed', (job) => {
+    if (step === 'run' && job !== undefined) void runEnded({ config, ...context }, job)
   })
   return { worker, active }
 }

@@ -1,19 +1,22 @@
-import { userInfo } from 'node:os'
-import {
-  type Config,
-  inheritedEnvironment,
-  type RedisAddress,
-  requireSource,
-  type Source,
-} from '@securyflex/shared/config'
+import { type Config, inheritedEnvironment, type RedisAddress } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { findReports } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
-import { cancelRun, connectOrFail, Queues, type Requested, requestRun } from '@securyflex/shared/queue'
-import { newRunId } from '@securyflex/shared/repository'
+import {
+  cancelRun,
+  connectOrFail,
+  parseTrigger,
+  Queues,
+  type Requested,
+  requestTriggered,
+} from '@securyflex/shared/queue'
+import { newRunId, parseRunId } from '@securyflex/shared/repository'
 import { openStorageForReading } from '@securyflex/shared/storage'
-import { note } from '../output/print.ts'
+import { asker } from '../asker.ts'
+import { note, printJson } from '../output/print.ts'
+import { count } from '../output/written.ts'
 import { unservedQueues } from '../queues.ts'
+import { type Wanted, wantedOf } from '../wanted.ts'
 import { followRun, type RunEnd } from './follow.ts'
 import { narrator } from './narrator.ts'
 import { exitStatusOf, showEnd } from './outcome.ts'
@@ -23,39 +26,65 @@ import { type LoneWorker, startLoneWorker } from './lone-worker.ts'
 import { claimService, findService, type ServiceWord } from './word.ts'
 
 export interface BackupOptions {
-  /** Name of the source; the first one without it. */
+  /** Name of a source, a group or one of its databases; not needed if there is only one. */
   readonly source?: string | undefined
+  /** Every source and group. */
+  readonly all?: boolean | undefined
   /** One JSON document on standard output instead of a story. */
   readonly json?: boolean | undefined
 }
 
 /**
- * Makes one backup and follows it to its end. Where no service answers it brings Redis, and where no worker
- * serves a worker, for this one run, and stops them afterwards.
- * @returns the exit status: 0 success, 8 failed, 9 degraded, 130 cancelled
- * @throws CONFIG_INVALID, SOURCE_UNKNOWN, REDIS_UNREACHABLE, SETUP_NEEDED before anything is asked for
+ * Makes one backup, or those of several sources, and follows each to its end. Where no service answers it brings Redis, and where no worker
+ * serves a worker, for these runs, and stops them afterwards.
+ * @returns the exit status: 0 success, 8 failed, 9 degraded, 130 cancelled; of several runs the worst
+ * @throws CONFIG_INVALID, SOURCE_UNKNOWN, USAGE, REDIS_UNREACHABLE, SETUP_NEEDED before anything is asked for
  */
 export async function runBackup(config: Config, options: BackupOptions = {}): Promise<number> {
-  const source = requireSource(config, options.source)
+  const wanted = await wantedOf(config, options.source, options.all)
   await using stopping = whenAskedToStop()
-  await using redis = await findOrStartRedis(config, source)
+  await using redis = await findOrStartRedis(config, wanted)
   await using queues = await openQueues(config, redis.address)
   const unserved = await unservedQueues(queues, config)
   await using worker = unserved.length === 0 ? undefined : await bringWorker(config, redis, stopping)
-  const requested = await request(config, queues, source)
-  sayRequested(requested, source)
-  const end = await follow({
-    config,
-    address: redis.address,
-    queues,
-    source,
-    run: requested.run,
-    worker,
-    stopping,
-    json: options.json === true,
-  })
-  showEnd(end, { ...requested, source: source.name, json: options.json === true })
-  return exitStatusOf(end)
+  const asked: Asked[] = []
+  for (const one of wanted) {
+    const requested = await request(config, queues, one)
+    sayRequested(requested, one)
+    asked.push({ source: one.name, ...requested })
+  }
+  const json = options.json === true
+  const following = { config, address: redis.address, queues, worker, stopping, json }
+  const ends = await followAll(following, asked)
+  const alone = wanted.length === 1 && ends.length === 1
+  if (json) printJson(alone ? ends[0] : { runs: ends })
+  return exitStatusOf(ends)
+}
+
+/** A run that stands for a request. */
+type Asked = Requested & { readonly source: string }
+
+/** Follows one run after the other, as they go on at the same time; those that a group's run asked for, too. */
+async function followAll(following: Omit<Following, 'source' | 'run'>, asked: readonly Asked[]) {
+  const ends: (RunEnd & Pick<Asked, 'source' | 'accepted'>)[] = []
+  const left = [...asked]
+  for (let next = left.shift(); next !== undefined; next = left.shift()) {
+    const { source, run, accepted } = next
+    const end = await follow({ ...following, source, run })
+    const more = (end.runs ?? []).map((id) => ({
+      source: parseRunId(id)?.source ?? '',
+      run: id,
+      accepted: true,
+    }))
+    left.unshift(...more)
+    ends.push({ ...end, source, accepted })
+    if (following.json) continue
+    if (more.length > 0)
+      note(`${source}: ${count(more.length, 'database')}, each backed up as a run of its own.`)
+    else showEnd(end)
+    if (more.length > 0) for (const warning of end.warnings) note(`Note: ${warning}`)
+  }
+  return ends
 }
 
 interface FoundRedis extends AsyncDisposable {
@@ -65,12 +94,12 @@ interface FoundRedis extends AsyncDisposable {
 }
 
 /** `REDIS_URL`, the running service's, or one that lives as long as this command. */
-async function findOrStartRedis(config: Config, source: Source): Promise<FoundRedis> {
+async function findOrStartRedis(config: Config, wanted: readonly Wanted[]): Promise<FoundRedis> {
   if (config.redis !== undefined) return found(config.redis)
   const service = await findService(config)
-  if (service !== undefined) return found(fitting(service, source))
+  if (service !== undefined) return found(fitting(service, wanted))
   const claim = await claimService(config, 'backup', new Date())
-  if ('holder' in claim) return found(fitting(claim.holder, source))
+  if ('holder' in claim) return found(fitting(claim.holder, wanted))
   try {
     const redis = await startRedis(config)
     const dispose = async () => {
@@ -89,16 +118,21 @@ function found(address: RedisAddress): FoundRedis {
 }
 
 /** The service's workers know their own sources only: one of this name elsewhere would be the wrong backup. */
-function fitting({ redis, pid, sources }: ServiceWord, { name, connection }: Source): RedisAddress {
-  const known = sources.find((source) => source.name === name)
-  if (known?.shown === connection.shown) return redis
-  const what =
-    known === undefined
-      ? `was started without ${name}`
-      : `backs up another ${name} (${known.shown}), not ${connection.shown}`
-  throw new BackupError('CONFIG_INVALID', `The service that runs (process ${pid}) ${what}.`, {
-    hint: 'Stop it with Ctrl-C in its terminal, and start it with this DATABASE_URL: npm start',
-  })
+function fitting({ redis, pid, sources }: ServiceWord, wanted: readonly Wanted[]): RedisAddress {
+  for (const { configured: name, settings } of wanted) {
+    const known = sources.find((source) => source.name === name)
+    // Of a group, the server's maintenance database is known, and of its databases the group.
+    const shown = settings.name === name ? settings.connection.shown : known?.shown
+    if (known !== undefined && known.shown === shown) continue
+    const what =
+      known === undefined
+        ? `was started without ${name}`
+        : `backs up another ${name} (${known.shown}), not ${shown ?? ''}`
+    throw new BackupError('CONFIG_INVALID', `The service that runs (process ${pid}) ${what}.`, {
+      hint: 'Stop it with Ctrl-C in its terminal, and start it with this DATABASE_URL: npm start',
+    })
+  }
+  return redis
 }
 
 async function openQueues(config: Config, address: RedisAddress): Promise<Queues & AsyncDisposable> {
@@ -125,29 +159,20 @@ async function bringWorker(config: Config, redis: FoundRedis, stopping: StopRequ
   return startLoneWorker(config, redis.address, env, stopping.hurry)
 }
 
-async function request(config: Config, queues: Queues, { name }: Source): Promise<Requested> {
+async function request(config: Config, queues: Queues, { name, database }: Wanted): Promise<Requested> {
   const now = new Date()
-  return requestRun(queues, newRunId(name, now), {
-    v: 1,
-    source: name,
-    requestedBy: `command line (${userName()})`,
-    requestedAt: now.toISOString(),
-    options: config.requested,
+  const trigger = parseTrigger({ source: name, options: config.requested })
+  return requestTriggered(queues, config, trigger, {
+    by: asker(),
+    at: now,
+    id: newRunId(name, now),
+    database,
   })
 }
 
-/** In a container the process's user may have no name. */
-function userName(): string {
-  try {
-    return userInfo().username
-  } catch (error) {
-    if (error instanceof Error && 'syscall' in error) return `user ${String(process.getuid?.() ?? '')}`
-    throw error
-  }
-}
-
-function sayRequested({ run, accepted }: Requested, { name, connection }: Source): void {
-  if (accepted) note(`Backing up ${name} (${connection.shown}) as ${run}`)
+function sayRequested({ run, accepted, again }: Requested, { name, settings }: Wanted): void {
+  if (accepted) note(`Backing up ${name} (${settings.connection.shown}) as ${run}`)
+  else if (again) note(`A run of ${name} is under way already; one more follows it. Following ${run}`)
   else note(`A run of ${name} is under way already, and this request is recorded with it. Following ${run}`)
 }
 
@@ -155,7 +180,7 @@ interface Following {
   readonly config: Config
   readonly address: RedisAddress
   readonly queues: Queues
-  readonly source: Source
+  readonly source: string
   readonly run: string
   readonly worker: LoneWorker | undefined
   readonly stopping: StopRequest
@@ -195,7 +220,7 @@ function stopsFollowing(run: string): BackupError {
 }
 
 /** Bytes that the last good run read: what this one will read, more or less. */
-async function lastSize(config: Config, { name }: Source): Promise<number | undefined> {
+async function lastSize(config: Config, name: string): Promise<number | undefined> {
   const [destination] = config.destinations
   if (destination === undefined) return undefined
   const reports = findReports(openStorageForReading(destination), name, new KeyRing(config.keys), 5)

@@ -69,6 +69,7 @@ export const codes = {
   RUN_DEGRADED: { class: 'permanent', exitStatus: 9 },
   WEBHOOK_FAILED: { class: 'transient', exitStatus: 10 },
   UNHEALTHY: { class: 'permanent', exitStatus: 11 },
+  SOURCE_PAUSED: { class: 'user', exitStatus: 12 },
   CANCELLED: { class: 'permanent', exitStatus: 130 },
 } as const satisfies Record<string, CodeFacts>
 

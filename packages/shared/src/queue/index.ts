@@ -1,4 +1,17 @@
+export { markedSources, requestAgain } from './again.ts'
+export {
+  type Action,
+  auditKey,
+  describeAction,
+  fieldsOf,
+  readAction,
+  recentActions,
+  recordAction,
+  type RecordedAction,
+  timeOfEntry,
+} from './audit.ts'
 export { cancelRun, forgetCancel, isCancelled, onCancel } from './cancel.ts'
+export { type ClaimLimits, claimPlace, heldPlaces, leaveClaim, type Wait } from './claims.ts'
 export { connectOrFail, connectPatiently, hearErrors, redisTarget, type RedisTarget } from './connection.ts'
 export { jobIds, prefix, queueName, queueNames } from './names.ts'
 export {
@@ -7,11 +20,26 @@ export {
   parseResult,
   type Payloads,
   type Results,
-  type RunOptions,
-  runOptionsSchema,
   type Skipped,
 } from './payloads.ts'
+export { requestOptionsSchema, type RunOptions, runOptionsSchema } from './options.ts'
+export { everything, holdsFor, listPauses, pause, type Pause, pausedError, pauseOf, resume } from './pause.ts'
 export { jobOptions } from './policy.ts'
 export { addChild, Queues } from './queues.ts'
-export { countOverlaps, reclaimSource, requestRun, type Requested, requestSlot } from './request.ts'
+export {
+  type Asking,
+  countOverlaps,
+  reclaimSource,
+  requestRun,
+  type Requested,
+  requestSlot,
+} from './request.ts'
 export { type KeptSchedule, readSchedules, schedulerId, type WantedSchedule } from './schedules.ts'
+export {
+  answersKey,
+  parseTrigger,
+  parseTriggerFields,
+  requestTriggered,
+  type Trigger,
+  triggerKey,
+} from './trigger.ts'

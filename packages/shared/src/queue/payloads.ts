@@ -1,5 +1,6 @@
 import { BackupError } from '@securyflex/shared/errors'
 import { z } from 'zod'
+import { requestOptionsSchema, runOptionsSchema } from './options.ts'
 
 /**
  * What travels in jobs: names and bare numbers, versioned, never a secret. Checked when a job is added and
@@ -13,36 +14,31 @@ const attempt = z.string().regex(/^[0-9a-f]{8}$/)
 const batch = z.int().min(1)
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
 
-const compressionSchema = z.object({
-  algorithm: z.enum(['none', 'gzip', 'zstd']),
-  level: z.int().min(0).max(22),
-})
-const cipherSchema = z.enum(['none', 'aes-256-gcm', 'aes-256-cbc'])
-
-/** How a run is to be made; what a request leaves out is the worker's configuration. */
-export const runOptionsSchema = z.object({
-  compression: compressionSchema,
-  cipher: cipherSchema,
-  fingerprint: z.enum(['counts', 'checksums', 'off']),
-  retentionDays: z.int().min(1),
-})
-export type RunOptions = z.infer<typeof runOptionsSchema>
-
 const schedule = z.object({ v, source: name })
+/** Of a group's source: its name as a source need not say it. PostgreSQL's own limit of bytes. */
+const database = z.string().min(1).max(63).optional()
 const runRequest = z.object({
   v,
   source: name,
+  database,
   requestedBy: z.string().min(1).max(100),
   requestedAt: z.iso.datetime(),
   /** The time for which a schedule asked. */
   slot: z.iso.datetime().optional(),
-  options: runOptionsSchema.partial().default({}),
+  options: requestOptionsSchema.default({}),
   /** What the run's first start settled, so that each wake, on whatever worker, goes on alike. */
   plan: z
     .object({ startedAt: z.iso.datetime(), destinations: z.array(name).min(1), options: runOptionsSchema })
     .optional(),
 })
-const dump = z.object({ v, run, source: name, options: runOptionsSchema, destinations: z.array(name).min(1) })
+const dump = z.object({
+  v,
+  run,
+  source: name,
+  database,
+  options: runOptionsSchema,
+  destinations: z.array(name).min(1),
+})
 const compress = z.object({ v, run, source: name, attempt, batch, options: runOptionsSchema })
 const upload = z.object({ v, run, source: name, attempt, batch, destination: name })
 
@@ -60,6 +56,8 @@ const dumpResult = z.object({
   streams: z.array(z.object({ kind: z.string(), bytes: z.int(), digest, segments: z.int() })),
   /** Bytes of segments that some destination lacked. */
   newBytes: z.int(),
+  /** What a person should know of the selection. */
+  warnings: z.array(z.string()).optional(),
 })
 export type DumpResult = z.infer<typeof dumpResult>
 
@@ -132,13 +130,14 @@ export function parseResult<S extends keyof Results>(step: S, value: unknown): R
 function parse(schema: z.ZodType, value: unknown, what: string): unknown {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
+  throw new BackupError('PAYLOAD_INVALID', `This is not ${what}: ${explain(parsed.error)}.`, {
+    hint: 'Producer, worker and command line must be of the same version; the payloads are described in docs/queues.md.',
+  })
+}
+
+/** Which field is wrong, and how. */
+export function explain(error: z.ZodError): string {
+  const [issue] = error.issues
   const field = issue?.path.join('.') ?? ''
-  throw new BackupError(
-    'PAYLOAD_INVALID',
-    `This is not ${what}: ${field === '' ? '' : `${field}: `}${issue?.message ?? 'invalid'}.`,
-    {
-      hint: 'Producer, worker and command line must be of the same version; the payloads are described in docs/queues.md.',
-    },
-  )
+  return `${field === '' ? '' : `${field}: `}${issue?.message ?? 'invalid'}`
 }

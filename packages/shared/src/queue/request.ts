@@ -1,7 +1,11 @@
+import type { SourceSettings } from '@securyflex/shared/config'
 import type { Job } from 'bullmq'
-import type { Queues } from './queues.ts'
-import type { Payloads } from './payloads.ts'
+import { markAgain } from './again.ts'
+import { recordAction } from './audit.ts'
 import { prefix, queueName } from './names.ts'
+import { pausedError, pauseOf } from './pause.ts'
+import type { Payloads } from './payloads.ts'
+import type { Queues } from './queues.ts'
 
 /** How long the record of an overlap is kept, in seconds. */
 const keepOverlaps = 30 * 24 * 60 * 60
@@ -12,30 +16,57 @@ export interface Requested {
   readonly run: string
   /** False if a run of the source was under way: that one's id is given, and the overlap is recorded with it. */
   readonly accepted: boolean
+  /** Whether one more run follows the one under way, because the source's `overlap` is `again`. */
+  readonly again?: true
+}
+
+/** How a run is asked for. */
+export interface Asking {
+  /** ms before it begins; default: 0 */
+  readonly delay?: number
+  /** What becomes of it while a run of the source is under way; default: `skip`. */
+  readonly overlap?: SourceSettings['overlap']
 }
 
 /**
- * Asks for a run; one run of a source at a time, from its request to its end.
- * @param delay ms before it begins
+ * Asks for a run; one run of a source at a time, from its request to its end. Asking twice under one id is asking once.
+ * @throws SOURCE_PAUSED
  */
 export async function requestRun(
   queues: Queues,
   id: string,
   request: Payloads['run'],
-  delay = 0,
+  asking: Asking = {},
 ): Promise<Requested> {
+  const pause = await pauseOf(queues.redis, request.source)
+  if (pause !== undefined && (await queues.get('run').getJob(id)) === undefined) {
+    throw pausedError(request.source, pause)
+  }
+  const { delay = 0, overlap = 'skip' } = asking
   const job = await queues.add('run', id, request, { deduplication: { id: request.source }, delay })
   const run = job.id ?? id
   if (run === id) return { run, accepted: true }
-  // A run that only waits for its minute in a spread schedule is what was asked for.
-  if (delay === 0 && (await queues.get('run').getJobState(run)) === 'delayed') {
-    await queues
-      .get('run')
-      .getJob(run)
-      .then((waiting: Job | undefined) => waiting?.promote())
-  }
+  const holder = (await queues.get('run').getJob(run)) as Job | undefined
   await recordOverlap(queues, run, id, request)
-  return { run, accepted: false }
+  // A run that has not begun yet is what was asked for, be it that it waits for its minute in a spread schedule.
+  if (holder !== undefined && !hasBegun(holder)) {
+    if (delay === 0 && (await holder.isDelayed())) await promote(holder)
+    return { run, accepted: false }
+  }
+  if (overlap === 'skip') return { run, accepted: false }
+  await markAgain(queues, run, id, request)
+  return { run, accepted: false, again: true }
+}
+
+function hasBegun(run: Job): boolean {
+  return (run.data as Partial<Payloads['run']>).plan !== undefined
+}
+
+async function promote(run: Job): Promise<void> {
+  await run.promote().catch(async (error: unknown) => {
+    // Its time had come meanwhile.
+    if (await run.isDelayed()) throw error
+  })
 }
 
 /** Longer than any producer stays away with a slot still to be asked for, in seconds. */
@@ -44,16 +75,24 @@ const keepSlots = 30 * 24 * 60 * 60
 /**
  * Asks for the run of a schedule's slot. Whoever asks first gives the run its id; asking again, from anywhere,
  * is the same request, also when that run has ended.
+ * @returns undefined if the source is paused: the slot is skipped, and that is recorded
  */
 export async function requestSlot(
   queues: Queues,
   proposedId: string,
   request: Payloads['run'] & { readonly slot: string },
-  delay = 0,
-): Promise<Requested> {
-  const key = `${prefix}:slot:${request.source}:${request.slot}`
+  asking: Asking = {},
+): Promise<Requested | undefined> {
+  const { source, slot } = request
+  const pause = await pauseOf(queues.redis, source)
+  if (pause !== undefined) {
+    const detail = `the backup due at ${slot}, because of the pause by ${pause.by}`
+    await recordAction(queues.redis, { by: request.requestedBy, what: 'skip', subject: source, detail })
+    return undefined
+  }
+  const key = `${prefix}:slot:${source}:${slot}`
   await queues.redis.set(key, proposedId, 'EX', keepSlots, 'NX')
-  return requestRun(queues, (await queues.redis.get(key)) ?? proposedId, request, delay)
+  return requestRun(queues, (await queues.redis.get(key)) ?? proposedId, request, asking)
 }
 
 async function recordOverlap(

@@ -1,0 +1,84 @@
+import type { Redis } from 'ioredis'
+import { prefix } from './names.ts'
+
+/** Where what people and schedules did is written, oldest first; the producer copies it into the log. */
+export const auditKey = `${prefix}:audit`
+/** As many are kept, more or less. */
+const keep = 1000
+
+/** What can be done to a source or a run. */
+export type ActionKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'skip' | 'refuse'
+
+/** Who did what. */
+export interface Action {
+  /** `command line (anna)`, `API (10.0.0.7)`, `dashboard (10.0.0.7)`, `schedule`. */
+  readonly by: string
+  readonly what: ActionKind
+  /** The source or the run; `everything`. */
+  readonly subject: string
+  /** A sentence that says more. */
+  readonly detail?: string
+}
+
+export interface RecordedAction extends Action {
+  /** UTC. */
+  readonly at: string
+}
+
+/** Writes down what was done. */
+export async function recordAction(redis: Redis, { by, what, subject, detail }: Action): Promise<void> {
+  const fields = [
+    'by',
+    by,
+    'what',
+    what,
+    'subject',
+    subject,
+    ...(detail === undefined ? [] : ['detail', detail]),
+  ]
+  await redis.xadd(auditKey, 'MAXLEN', '~', keep, '*', ...fields)
+}
+
+/** The newest actions first. */
+export async function recentActions(redis: Redis, count: number): Promise<RecordedAction[]> {
+  const entries = await redis.xrevrange(auditKey, '+', '-', 'COUNT', count)
+  return entries.map(([id, fields]) => readAction(id, fields))
+}
+
+/** An entry of the stream. */
+export function readAction(id: string, fields: readonly string[]): RecordedAction {
+  const said = fieldsOf(fields)
+  const detail = said['detail']
+  return {
+    at: timeOfEntry(id).toISOString(),
+    by: said['by'] ?? '',
+    what: (said['what'] ?? 'refuse') as ActionKind,
+    subject: said['subject'] ?? '',
+    ...(detail === undefined ? {} : { detail }),
+  }
+}
+
+const done: Record<ActionKind, string> = {
+  pause: 'paused',
+  resume: 'resumed',
+  cancel: 'cancelled',
+  retry: 'retried',
+  skip: 'skipped',
+  refuse: 'refused',
+}
+
+/** `paused shop (command line (anna))`, for logs and pages. */
+export function describeAction({ by, what, subject, detail }: Action): string {
+  return `${done[what]} ${subject} (${by})${detail === undefined ? '' : `: ${detail}`}`
+}
+
+/** Name and value in turn, as streams have them. */
+export function fieldsOf(fields: readonly string[]): Readonly<Record<string, string>> {
+  const names = fields.filter((_, index) => index % 2 === 0)
+  return Object.fromEntries(names.map((name, index) => [name, fields[2 * index + 1] ?? '']))
+}
+
+/** An entry's id begins with the milliseconds at which Redis took it. */
+export function timeOfEntry(id: string): Date {
+  return new Date(Number(id.split('-')[0]))
+}
