@@ -149,6 +149,8 @@ async function refusal(
   try {
     requireSource(context.config, request.source)
   } catch (error) {
+    // A source that is removed while its run is under way: what was dumped is stored.
+    if (await hasDump(context, job)) return undefined
     const known = asBackupError(error)
     return { code: known.code, reason: describe(known) }
   }
@@ -162,6 +164,12 @@ async function refusal(
   const holder = job.attemptsMade === 0 ? id : await reclaimSource(context.queues, request.source, id)
   if (holder === id) return undefined
   return { code: 'DATABASE_BUSY', reason: `Another run of ${request.source} is under way: ${holder}.` }
+}
+
+/** Whether this generation's dump was asked for. */
+async function hasDump({ queues }: Pick<WorkerContext, 'queues'>, job: Job): Promise<boolean> {
+  const dump: unknown = await queues.get('dump').getJob(jobIds.dump(job.id ?? '', job.attemptsMade, 1))
+  return dump !== undefined
 }
 
 /** Whether some destination has a manifest of this run: it is write-once, so the run cannot be made again. */
@@ -187,9 +195,8 @@ async function isNewGeneration({ queues }: WorkerContext, job: Job): Promise<boo
   const id = job.id ?? ''
   const generation = job.attemptsMade
   if (generation === 0) return false
-  const dump: unknown = await queues.get('dump').getJob(jobIds.dump(id, generation, 1))
   const told: unknown = await queues.get('notify').getJob(jobIds.notify(id, generation, 'log'))
-  return dump === undefined && told === undefined
+  return !(await hasDump({ queues }, job)) && told === undefined
 }
 
 async function addChildren(
@@ -268,7 +275,8 @@ function failed({ failure }: Judgement): UnrecoverableError {
 
 /** Writes a report to every store; one that does not take it is logged, for the others have it. */
 async function report(context: WorkerContext, content: RunReport): Promise<void> {
-  const problems = await writeReport([...context.storages.values()], content, context.keys)
+  const storages = context.config.destinations.map(({ name }) => storageOf(context, name))
+  const problems = await writeReport(storages, content, context.keys)
   for (const { storage, why } of problems) {
     context.logger.warn(`The report of ${content.run} was not written to ${storage.name}: ${why}`, {
       run: content.run,

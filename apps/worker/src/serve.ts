@@ -28,13 +28,13 @@ export interface Served {
 
 /** Starts taking the jobs of one queue. */
 export function serve(
-  { config, ...context }: WorkerContext,
+  current: () => WorkerContext,
   { target, heard }: Serving,
   step: Step,
   processor: Processor,
   destination?: string,
 ): Served {
-  const { concurrency, lockDuration, stalledInterval } = config.worker
+  const { concurrency, lockDuration, stalledInterval } = current().config.worker
   const active = new Map<string, string | undefined>()
   const noted: Processor = async (job, token, signal): Promise<unknown> => {
     const id = job.id ?? ''
@@ -54,11 +54,11 @@ export function serve(
     for (const id of ids) worker.cancelJob(id, 'lock lost' satisfies StopReason)
   })
   worker.on('completed', (job) => {
-    void resumeRun({ config, ...context }, job)
-    if (step === 'run') void runEnded({ config, ...context }, job)
+    void resumeRun(current(), job)
+    if (step === 'run') void runEnded(current(), job)
   })
   worker.on('failed', (job) => {
-    if (step === 'run' && job !== undefined) void runEnded({ config, ...context }, job)
+    if (step === 'run' && job !== undefined) void runEnded(current(), job)
   })
   return { worker, active }
 }
