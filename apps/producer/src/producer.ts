@@ -7,6 +7,7 @@ import { connectPatiently, hearErrors, Queues } from '@securyflex/shared/queue'
 import { openStorage } from '@securyflex/shared/storage'
 import { reconcile, type ReconcilerContext } from './reconciler.ts'
 import { applySchedules, ScheduleKeeper } from './schedules.ts'
+import { serveTriggers } from './triggers.ts'
 
 /** How often a producer looks after schedules and runs, in ms. */
 const defaultInterval = 60_000
@@ -19,6 +20,8 @@ export interface ProducerOptions {
   readonly clock?: () => Date
   /** Between two looks, in ms; default: a minute. */
   readonly interval?: number
+  /** ms after which what another producer took from a stream and did not finish is taken over; default: 30 s */
+  readonly takeOverAfter?: number
 }
 
 export interface RunningProducer extends AsyncDisposable {
@@ -34,7 +37,7 @@ export interface RunningProducer extends AsyncDisposable {
 export async function startProducer(
   config: Config,
   logger: Logger,
-  { clock = () => new Date(), interval = defaultInterval }: ProducerOptions = {},
+  { clock = () => new Date(), interval = defaultInterval, takeOverAfter }: ProducerOptions = {},
 ): Promise<RunningProducer> {
   if (config.redis === undefined) {
     throw new BackupError('CONFIG_INVALID', 'There is no Redis to put jobs into.', {
@@ -63,16 +66,23 @@ export async function startProducer(
     throw error
   }
   const watching = watch(context, interval)
+  let current = config
+  const triggers = serveTriggers({
+    config: () => current,
+    ...{ queues, logger, clock },
+    ...(takeOverAfter === undefined ? {} : { takeOverAfter }),
+  })
   const close = async () => {
     // What waits for a Redis that does not answer would wait for ever.
     const patience = redis.status === 'ready' ? delay(gracePeriod, undefined, { ref: false }) : undefined
-    await Promise.race([watching.stop().then(() => queues.close()), patience])
+    await Promise.race([Promise.all([watching.stop(), triggers.stop()]).then(() => queues.close()), patience])
     redis.disconnect()
   }
   const reload = async (changed: Config) => {
     const parts = await opened(changed)
     await watching.between(async () => {
       await applySchedules(changed, queues, logger, clock())
+      current = changed
       return { ...context, ...parts }
     })
   }

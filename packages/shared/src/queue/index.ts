@@ -13,6 +13,7 @@ export {
 export { cancelRun, forgetCancel, isCancelled, onCancel } from './cancel.ts'
 export { type ClaimLimits, claimPlace, heldPlaces, leaveClaim, type Wait } from './claims.ts'
 export { connectOrFail, connectPatiently, hearErrors, redisTarget, type RedisTarget } from './connection.ts'
+export { askCancel, pauseSubject, retryRun } from './control.ts'
 export { jobIds, prefix, queueName, queueNames } from './names.ts'
 export {
   type DumpResult,
@@ -23,7 +24,17 @@ export {
   type Skipped,
 } from './payloads.ts'
 export { requestOptionsSchema, type RunOptions, runOptionsSchema } from './options.ts'
-export { everything, holdsFor, listPauses, pause, type Pause, pausedError, pauseOf, resume } from './pause.ts'
+export {
+  everything,
+  holdsFor,
+  listPauses,
+  pause,
+  type Pause,
+  pausedError,
+  pauseOf,
+  resume,
+  shownSubject,
+} from './pause.ts'
 export { jobOptions } from './policy.ts'
 export { addChild, Queues } from './queues.ts'
 export {

@@ -51,9 +51,10 @@ export async function pauseOf(redis: Redis, source: string): Promise<Pause | und
 
 /** The one of these pauses that holds for a source. */
 export function holdsFor(pauses: readonly Pause[], source: string): Pause | undefined {
-  return pauses.find(
-    ({ subject }) => subject === source || (subject.endsWith('*') && source.startsWith(subject.slice(0, -1))),
-  )
+  return pauses.find(({ subject }) => {
+    if (subject === everything || subject === source) return true
+    return subject.endsWith('-*') && `${source}-`.startsWith(subject.slice(0, -1))
+  })
 }
 
 /** `everything` for `*`. */
