@@ -1,4 +1,4 @@
-import type { Config } from '@securyflex/shared/config'
+import { type Config, findGroup, groupOf } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { listSources } from '@securyflex/shared/repository'
 import { openStorageForReading, type Storage } from '@securyflex/shared/storage'
@@ -9,7 +9,7 @@ export function openRepositories(config: Config): Storage[] {
 }
 
 /**
- * The sources to look at: the one that is asked for, else all that are configured or have a backup.
+ * The sources to look at: the one that is asked for, or a group with its databases, else all that are configured or have a backup.
  * @throws SOURCE_UNKNOWN for one that is neither, listing those there are
  */
 export async function sourcesOf(
@@ -18,8 +18,11 @@ export async function sourcesOf(
   wanted: string | undefined,
 ): Promise<string[]> {
   const stored = await Promise.all(storages.map(listSources))
-  const known = [...new Set([...config.sources.map(({ name }) => name), ...stored.flat()])].sort()
+  const configured = [...config.sources, ...config.groups].map(({ name }) => name)
+  const known = [...new Set([...configured, ...stored.flat()])].sort()
   if (wanted === undefined) return known
+  const group = findGroup(config, wanted)
+  if (group !== undefined) return known.filter((name) => name === wanted || groupOf(config, name) === group)
   if (known.includes(wanted)) return [wanted]
   throw new BackupError('SOURCE_UNKNOWN', `There is no source “${wanted}”.`, {
     hint:
@@ -39,9 +42,12 @@ export async function oneSource(
   storages: readonly Storage[],
   wanted: string | undefined,
 ): Promise<string | undefined> {
-  const known = await sourcesOf(config, storages, wanted)
+  // A group's own run makes no backup.
+  const isSource = (name: string) => findGroup(config, name) === undefined
+  const known = (await sourcesOf(config, storages, wanted)).filter(isSource)
   const [configured, another] = config.sources
-  if (wanted === undefined && configured !== undefined && another === undefined) return configured.name
+  if (wanted === undefined && configured !== undefined && another === undefined && config.groups.length === 0)
+    return configured.name
   if (known.length <= 1) return known[0]
   throw new BackupError('USAGE', 'There are several sources, and “latest” does not say whose.', {
     hint: `Add one of: ${known.map((name) => `--source ${name}`).join(', ')}`,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { requireSource } from '@securyflex/shared/config'
-import { BackupError } from '@securyflex/shared/errors'
+import { BackupError, systemCode } from '@securyflex/shared/errors'
 import {
   databaseShape,
   dumpArchive,
@@ -41,9 +41,12 @@ export const dumpStep: StepDefinition<'dump'> = {
   async work(call) {
     using watch = new RedisWatch(call.queues.redis, call.config.worker.lockDuration)
     const limited = AbortSignal.any([call.signal, watch.signal, AbortSignal.timeout(longestRun)])
-    const { connection } = requireSource(call.config, call.payload.source)
+    const { config, payload } = call
+    const { connection } = requireSource(config, payload.source, payload.database)
     const open = () => openConnection(connection, { applicationName, signal: limited })
-    const client = await open()
+    const client = await open().catch((error: unknown) => {
+      throw isGone(error) && payload.database !== undefined ? vanished(payload.source, error) : error
+    })
     try {
       await refusePooler(client, open)
       await refuseUnreadable(client)
@@ -54,10 +57,26 @@ export const dumpStep: StepDefinition<'dump'> = {
   },
 }
 
+/** The server has no database of that name (invalid_catalog_name). */
+function isGone(error: unknown): error is BackupError {
+  return error instanceof BackupError && systemCode(error.cause) === '3D000'
+}
+
+/** It was there when the databases of its group were looked up. */
+function vanished(source: string, cause: BackupError): BackupError {
+  return new BackupError('DATABASE_REFUSED', `The database of ${source} is gone: ${cause.message}`, {
+    hint: 'If it was dropped or renamed on purpose, nothing is to be done: its backups stay, and it is not asked for again.',
+    cause,
+  })
+}
+
 async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSignal): Promise<DumpResult> {
   const { payload, config, clock } = call
   const startedAt = clock().toISOString()
-  const connection = sameServer(requireSource(config, payload.source).connection, client)
+  const connection = sameServer(
+    requireSource(config, payload.source, payload.database).connection,
+    client,
+  )
   const facts = await serverFacts(client)
   const tools = await findTools(facts.major, config.pgBinDirectory)
   const database = await databaseShape(client, facts.versionNumber)

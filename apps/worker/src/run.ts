@@ -1,4 +1,4 @@
-import { requireSource, settingsOf } from '@securyflex/shared/config'
+import { findGroup, requireSource, settingsOf } from '@securyflex/shared/config'
 import { asBackupError, describe, redact } from '@securyflex/shared/errors'
 import { type RunReport, writeReport } from '@securyflex/shared/history'
 import { composeMessage } from '@securyflex/shared/notify'
@@ -17,6 +17,7 @@ import { takePlace } from './claim.ts'
 import { storageOf, type WorkerContext } from './context.ts'
 import { type Failure, failureText } from './failure.ts'
 import { gatherFacts } from './run-facts.ts'
+import { type GroupResult, runGroup } from './run-group.ts'
 import { decide, type Judgement, type NextAction, type RunFacts } from './run-plan.ts'
 import { beginReport, endReport, type ReportInput } from './run-report.ts'
 import { readRequest, refusedReport } from './run-request.ts'
@@ -33,9 +34,14 @@ export async function run(
   job: Job,
   token: string,
   signal: AbortSignal,
-): Promise<RunResult> {
+): Promise<RunResult | GroupResult> {
   try {
     const request = await readOrRefuse(context, job)
+    const group = findGroup(context.config, request.source)
+    if (group !== undefined) {
+      const tell = (content: RunReport) => report(context, content)
+      return await runGroup({ context, job, token, signal, group, request, report: tell })
+    }
     return await goOn(context, job, token, request, signal)
   } catch (error) {
     throw await comeBackLater(context, job, token, signal, error)
@@ -147,7 +153,7 @@ async function refusal(
   plan: Plan,
 ): Promise<Failure | undefined> {
   try {
-    requireSource(context.config, request.source)
+    requireSource(context.config, request.source, request.database)
   } catch (error) {
     // A source that is removed while its run is under way: what was dumped is stored.
     if (await hasDump(context, job)) return undefined
@@ -204,7 +210,7 @@ async function addChildren(
   { run: id, request, plan, generation }: ReportInput,
   next: Exclude<NextAction, { do: 'finish' }>,
 ): Promise<void> {
-  const { source, requestedAt } = request
+  const { source, database, requestedAt } = request
   const { options, destinations } = plan
   const common = { v: 1 as const, run: id, source }
   const at = (destination: string, { attempt }: DumpResult) => jobIds.destination(id, attempt, destination)
@@ -212,6 +218,7 @@ async function addChildren(
     case 'dump':
       return addChild(queues, id, 'dump', jobIds.dump(id, generation, next.number), {
         ...common,
+        database,
         options,
         destinations: [...destinations],
       })

@@ -7,7 +7,11 @@ export function addBackup(program: Command): void {
   program
     .command('backup')
     .description('make a backup now and follow it to its end')
-    .argument('[source]', 'name of the source; default: the configured one')
+    .argument(
+      '[source]',
+      'name of the source, of a group, or of one of its databases; default: the configured one',
+    )
+    .option('--all', 'every source and group')
     .option('--json', 'print one JSON document at the end')
     .addHelpText(
       'after',
@@ -18,7 +22,7 @@ export function addBackup(program: Command): void {
         '\n\nThe same is: npm run backup. Settings given with it hold for this run:\n' +
         '  BACKUP_COMPRESSION=true BACKUP_ENCRYPTION=true npm run backup',
     )
-    .action(async (source: string | undefined, { json }: { json?: true }) => {
-      process.exitCode = await runBackup(configureAloud('source'), { source, json })
+    .action(async (source: string | undefined, { all, json }: { all?: true; json?: true }) => {
+      process.exitCode = await runBackup(configureAloud('source'), { source, all, json })
     })
 }

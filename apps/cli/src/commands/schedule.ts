@@ -1,4 +1,4 @@
-import { type Config, requireSource, type Source } from '@securyflex/shared/config'
+import type { Config } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { nextTimes } from '@securyflex/shared/schedule'
 import { type Command } from 'commander'
@@ -6,6 +6,7 @@ import { configure } from '../configuration.ts'
 import { examples } from '../output/examples.ts'
 import { note, print, printJson } from '../output/print.ts'
 import { moment } from '../output/written.ts'
+import { oneWanted, type Wanted } from '../wanted.ts'
 import { enqueue } from './enqueue-job.ts'
 
 export function addSchedule(program: Command): void {
@@ -23,18 +24,19 @@ export function addSchedule(program: Command): void {
         })
       }
       const config = configure()
-      const { run, accepted } = await enqueue(config, options.source)
+      const wanted = await oneWanted(config, options.source)
+      const { run, accepted } = await enqueue(config, wanted)
       if (options.json) printJson({ run, accepted })
       else print(run)
-      note(whatComes(config, requireSource(config, options.source)))
+      note(whatComes(config, wanted))
     })
 }
 
-function whatComes({ scheduleEnabled }: Config, source: Source): string {
-  const [next] = nextTimes(source.name, source, new Date(), 1)
+function whatComes({ scheduleEnabled }: Config, { name, settings }: Wanted): string {
+  const [next] = nextTimes(name, settings, new Date(), 1)
   if (!scheduleEnabled)
     return 'The schedule is off (BACKUP_SCHEDULE_ENABLED=false): this run is all there is.'
-  if (next === undefined) return `${source.name} has no schedule: this run is all there is.`
+  if (next === undefined) return `${name} has no schedule: this run is all there is.`
   const { at, schedule } = next
-  return `While the service runs, the schedule “${schedule.cron}” asks for the next one at ${moment(at, source.timeZone)}.`
+  return `While the service runs, the schedule “${schedule.cron}” asks for the next one at ${moment(at, settings.timeZone)}.`
 }

@@ -36,6 +36,8 @@ export interface RunEnd {
   /** Seconds that it took in all; undefined if its report cannot be read here. */
   readonly seconds: number | undefined
   readonly warnings: readonly string[]
+  /** Of a group's run: those of its databases that it asked for. */
+  readonly runs?: readonly string[] | undefined
 }
 
 /** Between two looks, in ms. */
@@ -116,6 +118,7 @@ const runResult = z.object({
       stored: z.object({ segments: z.int(), bytes: z.int() }).optional(),
     }),
   ),
+  runs: z.array(z.string()).optional(),
 })
 
 /** How the run came out; undefined while it is under way. */
@@ -167,7 +170,7 @@ function unlessOurs(error: unknown): undefined {
 
 function endOfReport(report: RunReport | undefined): RunEnd | undefined {
   if (report === undefined || report.outcome === 'running') return undefined
-  const { run, outcome, code, reason, hint, bytes = 0, destinations, durations, warnings } = report
+  const { run, outcome, code, reason, hint, bytes = 0, destinations, durations, warnings, runs } = report
   const why = [reason, hint].filter((part) => part !== undefined).join(' ')
   return {
     run,
@@ -178,6 +181,7 @@ function endOfReport(report: RunReport | undefined): RunEnd | undefined {
     destinations: destinations.map(({ name, outcome, stored }) => ({ name, outcome, stored })),
     seconds: durations?.['total'],
     warnings,
+    runs,
   }
 }
 

@@ -1,5 +1,5 @@
 import { codes } from '@securyflex/shared/errors'
-import { note, print, printJson } from '../output/print.ts'
+import { note, print } from '../output/print.ts'
 import { count, duration, size } from '../output/written.ts'
 import type { RunEnd } from './follow.ts'
 
@@ -10,20 +10,16 @@ const statuses: Record<RunEnd['outcome'], number> = {
   cancelled: codes.CANCELLED.exitStatus,
 }
 
-/** docs/exit-statuses.md */
-export function exitStatusOf({ outcome }: RunEnd): number {
-  return statuses[outcome]
+/** docs/exit-statuses.md; of several runs the status of the worst. */
+export function exitStatusOf(ends: readonly Pick<RunEnd, 'outcome'>[]): number {
+  const worst = (['failed', 'cancelled', 'degraded'] as const).find((outcome) =>
+    ends.some((end) => end.outcome === outcome),
+  )
+  return statuses[worst ?? 'success']
 }
 
 /** Says how a run came out, and what to type next. */
-export function showEnd(
-  end: RunEnd,
-  request: { readonly source: string; readonly accepted: boolean; readonly json: boolean },
-): void {
-  if (request.json) {
-    printJson({ ...end, source: request.source, accepted: request.accepted })
-    return
-  }
+export function showEnd(end: RunEnd): void {
   for (const line of endLines(end)) print(line)
   for (const warning of end.warnings) note(`Note: ${warning}`)
   if (end.reason !== undefined) note(end.reason)

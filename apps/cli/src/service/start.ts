@@ -126,8 +126,11 @@ function announce(config: Config, word: ServiceWord | undefined): void {
   print(`The service runs (process ${process.pid}); Ctrl-C stops it.`)
   print(`  Backups:   ${config.directory}`)
   if (port !== 0) print(`  Dashboard: http://${host.includes(':') ? `[${host}]` : host}:${port}/`)
-  if (config.sources.length > 0) {
+  if (config.sources.length + config.groups.length > 0) {
     for (const { name, connection } of config.sources) print(`  Database:  ${name} (${connection.shown})`)
+    for (const { name, connection } of config.groups) {
+      print(`  Databases: ${name} (every one at ${connection.shown})`)
+    }
     print(
       `  A backup now, in another terminal${word === undefined ? ' with the same REDIS_URL' : ''}: npm run backup`,
     )

@@ -5,7 +5,7 @@ import { startRedis } from './redis/redis.ts'
 import { claimService, findService, resolveRedis } from './word.ts'
 
 let directory: TemporaryDirectory
-const config = () => ({ directory: directory.path, sources: [], redis: undefined })
+const config = () => ({ directory: directory.path, sources: [], groups: [], redis: undefined })
 const home = () => ({
   directory: directory.path,
   logs: { directory: directory.join('logs'), level: 'info' as const },

@@ -59,7 +59,7 @@ export async function resolveRedis(config: Pick<Config, 'directory' | 'redis'>):
 export interface Claim {
   readonly word: ServiceWord
   /** Leaves word of a changed configuration. */
-  renew(config: Pick<Config, 'sources'>): Promise<void>
+  renew(config: Pick<Config, 'sources' | 'groups'>): Promise<void>
   release(): Promise<void>
 }
 
@@ -69,7 +69,7 @@ export interface Claim {
  * @returns the word of the other one, if one is there
  */
 export async function claimService(
-  config: Pick<Config, 'directory' | 'sources'>,
+  config: Pick<Config, 'directory' | 'sources' | 'groups'>,
   kind: ServiceWord['kind'],
   now: Date,
 ): Promise<Claim | { readonly holder: ServiceWord }> {
@@ -95,7 +95,7 @@ export async function claimService(
     if (holder !== undefined && (await isAlive(holder))) return { holder }
     await removeStale(path, holder)
   }
-  const renew = (changed: Pick<Config, 'sources'>) =>
+  const renew = (changed: Pick<Config, 'sources' | 'groups'>) =>
     writeFileDurably(path, textOf({ ...word, sources: sourcesOf(changed) }))
   return { word, renew, release: () => rm(path, { force: true }) }
 }
@@ -104,8 +104,8 @@ function textOf(word: ServiceWord): string {
   return JSON.stringify({ ...word, redis: word.redis.url.reveal() })
 }
 
-function sourcesOf({ sources }: Pick<Config, 'sources'>): ServiceWord['sources'] {
-  return sources.map(({ name, connection }) => ({ name, shown: connection.shown }))
+function sourcesOf({ sources, groups }: Pick<Config, 'sources' | 'groups'>): ServiceWord['sources'] {
+  return [...sources, ...groups].map(({ name, connection }) => ({ name, shown: connection.shown }))
 }
 
 function cannotWrite(directory: string, cause: unknown): BackupError {

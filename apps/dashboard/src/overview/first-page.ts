@@ -31,7 +31,7 @@ export function firstPage(config: Config, overview: Overview): string {
 
 function notices(config: Config, { live, redis, past }: Overview): Html[] {
   return [
-    ...(config.sources.length === 0 ? [noDatabase()] : []),
+    ...(config.sources.length + config.groups.length === 0 ? [noDatabase()] : []),
     ...(live === undefined ? [noRedis(redis)] : unserved(live.queues)),
     ...past.problems.map((problem) =>
       notice(html`<p>Run reports cannot be read from ${redact(problem)}</p>`),
@@ -90,12 +90,13 @@ function notice(content: Html): Html {
   return html`<div class="notice">${content}</div>`
 }
 
-function sourceList({ sources }: Config): Html | undefined {
-  if (sources.length === 0) return undefined
+function sourceList({ sources, groups }: Config): Html | undefined {
+  if (sources.length + groups.length === 0) return undefined
+  const line = (name: string, where: string) =>
+    html`<p>${name} <span class="soft">${redact(where)}</span></p>`
   return html`<h2>Sources</h2>
-    ${sources.map(
-      ({ name, connection }) => html`<p>${name} <span class="soft">${redact(connection.shown)}</span></p>`,
-    )}`
+    ${sources.map(({ name, connection }) => line(name, connection.shown))}
+    ${groups.map(({ name, connection }) => line(name, `every database at ${connection.shown}`))}`
 }
 
 function nextBackup(config: Config, live: Live | undefined): Html {

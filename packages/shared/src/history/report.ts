@@ -44,6 +44,8 @@ export const runReportSchema = z.object({
   warnings: z.array(z.string()),
   /** Requests that came while the run was under way. */
   overlaps: z.int(),
+  /** Of a group's run: those of its databases that it asked for. */
+  runs: z.array(z.string()).optional(),
   /** How often the run was retried after it had failed. */
   generation: z.int(),
 })

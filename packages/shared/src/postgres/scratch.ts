@@ -11,7 +11,7 @@ const { DatabaseError, escapeIdentifier } = pg
 
 /** A database that is not whole yet is called this and eight hexadecimal digits. */
 const prefix = 'securyflex_restore_'
-const scratchName = /^securyflex_restore_[0-9a-f]{8}$/
+export const scratchName = /^securyflex_restore_[0-9a-f]{8}$/
 
 /**
  * First halves of this product's advisory locks, in which it calls itself (`SFL…`). The second half is the number in
