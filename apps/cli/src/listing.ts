@@ -15,6 +15,8 @@ export interface ListedBackup {
   readonly bytes: number | null
   /** What this backup added at this destination. */
   readonly stored: number | null
+  /** Whether some of the database was left out on purpose. */
+  readonly partial: boolean | null
   /** `none` without encryption. */
   readonly cipher: string | null
   /** Why it cannot be read. */
@@ -47,6 +49,7 @@ function listed(found: FoundBackup, source: string, destination: string, keys: K
       state: stateOf(problem.code),
       bytes: null,
       stored: null,
+      partial: null,
       cipher: null,
       problem: problem.message,
     }
@@ -58,6 +61,7 @@ function listed(found: FoundBackup, source: string, destination: string, keys: K
     state: opened.authenticated || keys.empty ? 'readable' : 'unauthenticated',
     bytes: streams.reduce((sum, { bytes }) => sum + bytes, 0),
     stored: stored.bytes,
+    partial: options.selection !== undefined,
     cipher: options.cipher,
     problem: null,
   }

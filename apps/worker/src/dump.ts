@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { requireSource } from '@securyflex/shared/config'
+import { groupOf, requireSource } from '@securyflex/shared/config'
 import { BackupError, systemCode } from '@securyflex/shared/errors'
 import {
+  chooseRelations,
   databaseShape,
   dumpArchive,
   dumpGlobals,
@@ -49,7 +50,7 @@ export const dumpStep: StepDefinition<'dump'> = {
     })
     try {
       await refusePooler(client, open)
-      await refuseUnreadable(client)
+      await refuseUnreadable(client, payload.options.selection)
       return await dumpFrom(call, client, limited)
     } finally {
       await client.end()
@@ -73,13 +74,12 @@ function vanished(source: string, cause: BackupError): BackupError {
 async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSignal): Promise<DumpResult> {
   const { payload, config, clock } = call
   const startedAt = clock().toISOString()
-  const connection = sameServer(
-    requireSource(config, payload.source, payload.database).connection,
-    client,
-  )
+  const connection = sameServer(requireSource(config, payload.source, payload.database).connection, client)
   const facts = await serverFacts(client)
   const tools = await findTools(facts.major, config.pgBinDirectory)
   const database = await databaseShape(client, facts.versionNumber)
+  const { selection } = payload.options
+  const warnings = await warningsOf(call, client)
   await endEarlierAttempt(call, client)
   const backend = await sessionProcess(client)
 
@@ -95,11 +95,12 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
       await showProgress(call, writer, stream.kind)
     }
     await keep(await writeTool(writer, 'globals', await dumpGlobals(tools, connection, signal, client)))
-    const fingerprint = await takeFingerprint(client, payload.options.fingerprint)
+    const fingerprint = await takeFingerprint(client, payload.options.fingerprint, selection)
     if (fingerprint !== undefined) {
       await keep(await writer.write('fingerprint', [Buffer.from(JSON.stringify(fingerprint))]))
     }
-    await keep(await writeArchive(call, writer, dumpArchive(tools, connection, snapshot.id, signal)))
+    const archive = dumpArchive(tools, connection, snapshot.id, signal, selection)
+    await keep(await writeArchive(call, writer, archive))
     await snapshot.confirm()
     await writer.finish()
     await refuseIfAllDropped(attempt, payload.destinations)
@@ -118,12 +119,20 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
       database,
       streams,
       newBytes: writer.newBytes,
+      warnings,
     }
   } finally {
     // A tool whose output nobody reads any more must not keep its own transaction open.
     stop.abort()
     await snapshot.release()
   }
+}
+
+/** What a group leaves out is not in each of its databases; for a single one it is probably misspelt. */
+async function warningsOf({ config, payload }: StepCall<'dump'>, client: Client): Promise<string[]> {
+  const chosen = await chooseRelations(client, payload.options.selection)
+  const unmatched = groupOf(config, payload.source) === undefined ? chosen?.unmatched : []
+  return [...(unmatched ?? []), ...(chosen?.missed ?? [])]
 }
 
 /** A worker that stopped without dying still holds its snapshot and the source's lock. The job is ours now. */

@@ -41,7 +41,7 @@ export function endReport(input: ReportInput, judgement: Judgement, now: Date): 
     ...(dump === undefined ? {} : { bytes: dump.streams.reduce((sum, { bytes }) => sum + bytes, 0) }),
     durations: durationsOf(input, judgement, now),
     destinations: standings.map(reportDestination),
-    warnings: standings.flatMap(pruneWarning),
+    warnings: [...(dump?.warnings ?? []), ...standings.flatMap(pruneWarning)],
   }
 }
 

@@ -2,6 +2,7 @@ import { findGroup, requireSource, settingsOf } from '@securyflex/shared/config'
 import { asBackupError, describe, redact } from '@securyflex/shared/errors'
 import { type RunReport, writeReport } from '@securyflex/shared/history'
 import { composeMessage } from '@securyflex/shared/notify'
+import { isPartial } from '@securyflex/shared/postgres'
 import {
   addChild,
   countOverlaps,
@@ -10,6 +11,7 @@ import {
   jobIds,
   type Payloads,
   reclaimSource,
+  type RunOptions,
 } from '@securyflex/shared/queue'
 import { layout, longestRun } from '@securyflex/shared/repository'
 import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError } from 'bullmq'
@@ -24,6 +26,7 @@ import { readRequest, refusedReport } from './run-request.ts'
 import { giveBack, type StopReason } from './step.ts'
 
 type Plan = NonNullable<Payloads['run']['plan']>
+type Selected = NonNullable<RunOptions['selection']>
 
 /** A run makes some ten decisions; more means that one of them has no effect. */
 const mostDecisions = 100
@@ -139,6 +142,9 @@ async function settle(context: WorkerContext, job: Job, request: Payloads['run']
       cipher: request.options.cipher ?? settings.cipher,
       fingerprint: request.options.fingerprint ?? settings.fingerprint,
       retentionDays: request.options.retentionDays ?? settings.retentionDays,
+      ...(isPartial(settings.selection)
+        ? { selection: structuredClone(settings.selection) as Selected }
+        : {}),
     },
   }
   await job.updateData({ ...request, plan })

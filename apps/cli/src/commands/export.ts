@@ -13,6 +13,7 @@ import { configure } from '../configuration.ts'
 import { interruptible } from '../interruption.ts'
 import { examples, quoted } from '../output/examples.ts'
 import { note, print, printJson } from '../output/print.ts'
+import { notePartial } from '../output/selection.ts'
 import { showProgress } from '../output/progress.ts'
 import { moment, size } from '../output/written.ts'
 import { oneSource, openRepositories } from '../repositories.ts'
@@ -84,6 +85,7 @@ async function exportCommand(config: Config, what: string, flags: Flags, signal:
     printJson({ run: manifest.run, format: flags.format, encrypted: flags.openssl ?? false, ...exported })
     return
   }
+  notePartial(manifest)
   const asOf = moment(new Date(manifest.snapshotAt), settingsOf(config, manifest.source).timeZone)
   print(`Wrote ${path}: ${manifest.run}, as of ${asOf}, ${size(exported.bytes)}.`)
   print(`SHA-256: ${exported.sha256}`)

@@ -19,6 +19,7 @@ import { examples, quoted } from '../output/examples.ts'
 import { note, print, printJson } from '../output/print.ts'
 import { showProgress } from '../output/progress.ts'
 import { describeComparison } from '../output/comparison.ts'
+import { notePartial } from '../output/selection.ts'
 import { moment, size } from '../output/written.ts'
 import { oneSource, openRepositories } from '../repositories.ts'
 import { type DumpFlags, noteLeftOut, restoreDump, wholeNumber } from '../restore-dump.ts'
@@ -90,6 +91,7 @@ async function restoreCommand(
   const { manifest } = backup.opened
   if (flags.to === undefined) throw whereTo(what, manifest.database['name'] ?? manifest.source)
   const target = targetOf(config, flags.targetUrl, manifest.source)
+  notePartial(manifest)
   const total = manifest.streams.find(({ kind }) => kind === 'archive')?.bytes ?? 0
   await confirm(
     `Restore ${manifest.run} (${size(total)}, as of ${moment(new Date(manifest.snapshotAt), settingsOf(config, manifest.source).timeZone)}) into a new database "${flags.to}" on ${serverOf(target)}?`,
@@ -119,7 +121,13 @@ async function restoreCommand(
   }).finally(() => {
     progress.end()
   })
-  if (flags.json) printJson({ run: manifest.run, server: serverOf(target), ...restored })
+  if (flags.json)
+    printJson({
+      run: manifest.run,
+      server: serverOf(target),
+      selection: manifest.options.selection,
+      ...restored,
+    })
   else show(restored, manifest.run, target)
   refuseDifferent(restored)
 }

@@ -1,14 +1,16 @@
 import type { Connection } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import {
+  type ArchiveInput,
   compareFingerprints,
   type Comparison,
   type Fingerprint,
   findTools,
+  intoNewDatabase,
   type NewDatabase,
   openConnection,
   parseFingerprint,
-  restoreIntoNewDatabase,
+  restoreArchive,
   type Scratch,
   takeFingerprint,
   type Tools,
@@ -29,6 +31,7 @@ import { definitionsOf } from './needs/definitions.ts'
 import { applyProperties, type AppliedProperties } from './properties/apply.ts'
 import { decodeText } from './properties/encodings.ts'
 import { type DatabaseProperties, propertiesOf } from './properties/properties.ts'
+import { withSchemas } from './schemas.ts'
 import { shapeOf } from './shape.ts'
 import { openTarget, refuseMissing, type Target } from './target.ts'
 
@@ -97,8 +100,10 @@ export async function restore(request: RestoreRequest): Promise<Restored> {
     }
     const script = await definitionsOf(tools, reader.read(archive), signal, { create: true })
     const result = await underScratchName(target.client, request.target, name, signal, async (scratch) => {
-      const database = propertiesOf(decodeText(script, reader.manifest.database['encoding']), scratch.name)
-      const leftOut = await fill(request, scratch, tools, reader, archive, await placeOf(target, database))
+      const text = decodeText(script, reader.manifest.database['encoding'])
+      const database = propertiesOf(text, scratch.name)
+      const from = { reader, archive, script: text }
+      const leftOut = await fill(request, scratch, tools, from, await placeOf(target, database))
       if (request.owners) await giveToOwner(target, scratch.name, reader.manifest.database['owner'])
       const comparison = expected === undefined ? undefined : await compare(request, scratch, expected)
       const statements = request.owners ? [...database.privileges, ...database.settings] : database.settings
@@ -142,12 +147,19 @@ async function readFingerprint(reader: BackupReader): Promise<Fingerprint | unde
   return parseFingerprint((await reader.readAll(stream)).toString('utf8'))
 }
 
+/** What is loaded. */
+interface Contents {
+  readonly reader: BackupReader
+  readonly archive: ManifestStream
+  /** The definitions in the archive. */
+  readonly script: string
+}
+
 async function fill(
   { target, owners, parallel, onBytes }: RestoreRequest,
   { name, signal }: Scratch,
   tools: Tools,
-  reader: BackupReader,
-  archive: ManifestStream,
+  { reader, archive, script }: Contents,
   place: Pick<NewDatabase, 'tablespace'>,
 ): Promise<readonly string[]> {
   async function* counted(): AsyncGenerator<Buffer> {
@@ -161,13 +173,19 @@ async function fill(
   const shape = { ...shapeOf(reader.manifest), ...place }
   const leftOut: string[] = []
   const options = { owners, onLeftOut: (statement: string) => leftOut.push(statement) }
-  if (parallel === undefined) {
-    await restoreIntoNewDatabase(tools, target, name, shape, counted(), signal, options)
+  const load = async (source: ArchiveInput, jobs: number) => {
+    const restoreAll = () => restoreArchive(tools, target, name, source, signal, { ...options, jobs })
+    const isPartial = reader.manifest.options.selection !== undefined
+    await intoNewDatabase(target, name, shape, () =>
+      isPartial
+        ? withSchemas({ ...target, database: name }, script, owners, signal, restoreAll)
+        : restoreAll(),
+    )
     return leftOut
   }
+  if (parallel === undefined) return await load(counted(), 1)
   await using file = await materialise(counted(), archive.bytes, parallel.directory, signal)
-  await restoreIntoNewDatabase(tools, target, name, shape, file, signal, { ...options, jobs: parallel.jobs })
-  return leftOut
+  return await load(file, parallel.jobs)
 }
 
 /** The tablespace of the source, where the server has one of that name: another place is no loss. */

@@ -1,8 +1,9 @@
-import type { Connection } from '@securyflex/shared/config'
+import type { Connection, Selection } from '@securyflex/shared/config'
 import type { Client } from 'pg'
 import { libpqEnvironment } from './environment.ts'
 import { openConnection } from './connect.ts'
 import { oneRow } from './rows.ts'
+import { selectionArguments } from './selection/arguments.ts'
 import { explainDump } from './tool-errors.ts'
 import { startTool, type Tool } from './tool.ts'
 import type { Tools } from './tools.ts'
@@ -13,13 +14,14 @@ const lockWait = '10s'
 /**
  * The database as it was at `snapshotId`, as pg_dump's custom format without compression: segments are
  * compressed later, and rows that did not change give the same bytes again. Narrow `connection` with
- * `sameServer` first, because the snapshot is known to one server only.
+ * `sameServer` first, because the snapshot is known to one server only. `selection` is what of it, all by default.
  */
 export function dumpArchive(
   tools: Tools,
   connection: Connection,
   snapshotId: string,
   signal?: AbortSignal,
+  selection?: Selection,
 ): Tool {
   const args = [
     '--format=custom',
@@ -27,6 +29,7 @@ export function dumpArchive(
     `--snapshot=${snapshotId}`,
     '--no-password',
     `--lock-wait-timeout=${lockWait}`,
+    ...selectionArguments(selection),
   ]
   return startTool(tools.pg_dump, args, {
     env: { PGAPPNAME: 'securyflex-backup dump', ...libpqEnvironment(connection) },

@@ -27,6 +27,7 @@ export {
 } from './restore.ts'
 export { runScriptInNewDatabase, type ScriptOptions } from './script.ts'
 export { type Scratch, underScratchName, type UnfinishedRestore, unfinishedRestores } from './scratch.ts'
+export { chooseRelations, isPartial } from './selection/choose.ts'
 export { mayCreateDatabase, serverFacts, type ServerFacts } from './server-facts.ts'
 export { endStaleSession, holdSnapshot, sessionProcess, type Snapshot } from './snapshot.ts'
 export { startThrowawayServer, type ThrowawayOptions, type ThrowawayServer } from './throwaway-server.ts'

@@ -1,6 +1,8 @@
+import type { Selection } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import pg from 'pg'
 import { allRows, oneRow } from './rows.ts'
+import { type Chosen, chooseRelations } from './selection/choose.ts'
 
 const { escapeIdentifier } = pg
 
@@ -31,11 +33,12 @@ const listed = 10
 
 /**
  * Finds out before a dump what the role of this connection may not read, and names all of it in one error:
- * pg_dump would stop at the first, after waiting for its locks.
+ * pg_dump would stop at the first, after waiting for its locks. What `selection` leaves out need not be readable.
  *
- * @throws DATABASE_REFUSED with the statement that grants it.
+ * @throws DATABASE_REFUSED with the statement that grants it, CONFIG_INVALID for a selection that does not fit.
  */
-export async function refuseUnreadable(client: pg.Client): Promise<void> {
+export async function refuseUnreadable(client: pg.Client, selection?: Selection): Promise<void> {
+  const chosen = await chooseRelations(client, selection)
   const { superuser, role, database, version } = await oneRow<Asker>(
     client,
     `SELECT rolsuper AS superuser, rolname AS role, current_database() AS database,
@@ -44,9 +47,9 @@ export async function refuseUnreadable(client: pg.Client): Promise<void> {
   )
   if (superuser) return
   const asker = { superuser, role, database, version }
-  await refuseForbidden(client, asker)
-  await refuseHiddenRows(client, asker)
-  await refuseForbiddenLargeObjects(client, asker)
+  await refuseForbidden(client, asker, chosen)
+  await refuseHiddenRows(client, asker, chosen)
+  if (chosen?.everything !== false) await refuseForbiddenLargeObjects(client, asker)
 }
 
 interface Asker {
@@ -56,12 +59,19 @@ interface Asker {
   readonly version: number
 }
 
-async function refuseForbidden(client: pg.Client, { role, database, version }: Asker): Promise<void> {
+/** A table whose rows alone are left out is locked all the same, and that needs the right to read it. */
+async function refuseForbidden(
+  client: pg.Client,
+  { role, database, version }: Asker,
+  chosen: Chosen | undefined,
+): Promise<void> {
   const forbidden = await allRows<Relation>(
     client,
     `SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind ${dumpedRelations}
         AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'))
+        AND ($1::oid[] IS NULL OR c.oid = ANY (CASE WHEN c.relkind = 'S' THEN $2::oid[] ELSE $1::oid[] END))
       ORDER BY 1, 2`,
+    [chosen?.dumped, chosen?.data],
   )
   if (forbidden.length === 0) return
   throw new BackupError(
@@ -99,11 +109,17 @@ function grants(relations: readonly Relation[], role: string): string {
 }
 
 /** pg_dump reads with `row_security = off`, which turns a policy into an error instead of missing rows. */
-async function refuseHiddenRows(client: pg.Client, { role, database }: Asker): Promise<void> {
+async function refuseHiddenRows(
+  client: pg.Client,
+  { role, database }: Asker,
+  chosen: Chosen | undefined,
+): Promise<void> {
   const hidden = await allRows<Relation>(
     client,
     `SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind ${dumpedRelations}
-        AND c.relkind IN ('r', 'p') AND row_security_active(c.oid) ORDER BY 1, 2`,
+        AND c.relkind IN ('r', 'p') AND row_security_active(c.oid)
+        AND ($1::oid[] IS NULL OR c.oid = ANY ($1)) ORDER BY 1, 2`,
+    [chosen?.data],
   )
   if (hidden.length === 0) return
   throw new BackupError(

@@ -43,6 +43,8 @@ export const manifestSchema = z.object({
     cipher: z.string(),
     fingerprint: z.string(),
     retentionDays: z.int(),
+    /** Absent where the whole database was backed up. */
+    selection: z.record(z.string(), z.array(z.string())).optional(),
   }),
   key: keyRecordSchema.nullable(),
   streams: z.array(stream),

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { allRows, oneRow } from '../rows.ts'
+import type { Chosen } from '../selection/choose.ts'
 import { checksumOf } from './checksum.ts'
 import type { RecordedLevel, TableFingerprint } from './fingerprint.ts'
 import { explainReading } from './reading-error.ts'
@@ -13,6 +14,8 @@ interface Table {
   /** In the order of their names, because the physical order can change in a restore (inheritance). */
   readonly columns: readonly string[]
   readonly readable: boolean
+  /** Whether a dump holds its rows. */
+  readonly data: boolean
   /** The topmost hash-partitioned table above it. */
   readonly hashed: readonly [schema: string, name: string] | null
 }
@@ -25,8 +28,9 @@ export async function tables(
   client: pg.Client,
   level: RecordedLevel,
   version: number,
+  chosen: Chosen | undefined,
 ): Promise<TableFingerprint[]> {
-  const listed = await listTables(client, version)
+  const listed = await listTables(client, version, chosen)
   const found: TableFingerprint[] = []
   for (let start = 0; start < listed.length; start += batch) {
     await inSubtransaction(client, async () => {
@@ -38,30 +42,36 @@ export async function tables(
 }
 
 /**
- * Tables whose rows a dump holds: not temporary, not an extension's own. Unlogged ones cannot be read on a
+ * Tables that a dump holds: not temporary, not an extension's own. Unlogged ones cannot be read on a
  * standby, and are empty in a dump from there. Virtual generated columns (18) follow from the others.
  */
-async function listTables(client: pg.Client, version: number): Promise<readonly Table[]> {
+async function listTables(
+  client: pg.Client,
+  version: number,
+  chosen: Chosen | undefined,
+): Promise<readonly Table[]> {
   const virtual = version >= 180_000 ? `AND a.attgenerated <> 'v'` : ''
   return await allRows<Table>(
     client,
     `SELECT n.nspname AS schema, c.relname AS name,
             NOT (pg_is_in_recovery() AND c.relpersistence = 'u') AS readable,
+            ($2::oid[] IS NULL OR c.oid = ANY ($2)) AS data,
             CASE WHEN c.relispartition THEN (${topmostHashed}) END AS hashed,
             ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
                    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ${virtual}
                    ORDER BY a.attname COLLATE "C") AS columns
        FROM pg_catalog.pg_class c
        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ($1::oid[] IS NULL OR c.oid = ANY ($1))
         AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
       ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`,
+    [chosen?.dumped, chosen?.data],
   )
 }
 
-/** Of the partition `c`. */
+/** Of the partition `c`; a table above it that is not dumped takes no rows in a copy. */
 const topmostHashed = `
   WITH RECURSIVE above (oid, height) AS (
     SELECT i.inhparent, 1 FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid
@@ -69,7 +79,7 @@ const topmostHashed = `
     SELECT i.inhparent, a.height + 1 FROM above a JOIN pg_catalog.pg_class p ON p.oid = a.oid AND p.relispartition
       JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.oid)
   SELECT ARRAY[n.nspname, p.relname]::text[] FROM above a
-    JOIN pg_catalog.pg_partitioned_table h ON h.partrelid = a.oid AND h.partstrat = 'h'
+    JOIN pg_catalog.pg_partitioned_table h ON h.partrelid = a.oid AND h.partstrat = 'h' AND ($1::oid[] IS NULL OR h.partrelid = ANY ($1))
     JOIN pg_catalog.pg_class p ON p.oid = a.oid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace
    ORDER BY a.height DESC LIMIT 1`
 
@@ -80,9 +90,10 @@ async function readTable(client: pg.Client, table: Table, level: RecordedLevel):
 
 async function readRows(
   client: pg.Client,
-  { schema, name, columns, readable }: Table,
+  { schema, name, columns, readable, data }: Table,
   level: RecordedLevel,
 ): Promise<TableFingerprint> {
+  if (!data) return { schema, name, rows: 0, ...(level === 'checksums' ? { checksum: ['0', '0'] } : {}) }
   if (!readable) return { schema, name, rows: null }
   const from = `ONLY ${escapeIdentifier(schema)}.${escapeIdentifier(name)}`
   try {

@@ -1,6 +1,7 @@
-import type { FingerprintLevel } from '@securyflex/shared/config'
+import type { FingerprintLevel, Selection } from '@securyflex/shared/config'
 import pg from 'pg'
 import { allRows, oneRow } from '../rows.ts'
+import { type Chosen, chooseRelations } from '../selection/choose.ts'
 import { databaseShape } from './database.ts'
 import type { Fingerprint, RecordedLevel } from './fingerprint.ts'
 import { largeObjects } from './large-objects.ts'
@@ -17,31 +18,44 @@ import { tables } from './tables.ts'
  * It reads every table once, with one query each. Waits for a lock end after the session's `lock_timeout`.
  * The transaction survives a failure.
  *
- * @throws DATABASE_REFUSED, DATABASE_BUSY, DATABASE_UNREACHABLE, naming what was being read.
+ * With a `selection` it is what a copy made from such a dump will hold: tables and sequences that are left out are
+ * not in it, and those whose rows are left out are empty.
+ *
+ * @throws DATABASE_REFUSED, DATABASE_BUSY, DATABASE_UNREACHABLE, naming what was being read; CONFIG_INVALID.
  */
-export async function takeFingerprint(client: pg.Client, level: RecordedLevel): Promise<Fingerprint>
+export async function takeFingerprint(
+  client: pg.Client,
+  level: RecordedLevel,
+  selection?: Selection,
+): Promise<Fingerprint>
 export async function takeFingerprint(
   client: pg.Client,
   level: FingerprintLevel,
+  selection?: Selection,
 ): Promise<Fingerprint | undefined>
 export async function takeFingerprint(
   client: pg.Client,
   level: FingerprintLevel,
+  selection?: Selection,
 ): Promise<Fingerprint | undefined> {
   if (level === 'off') return undefined
   if (client.getTransactionStatus() === 'T')
-    return await inSubtransaction(client, () => record(client, level))
+    return await inSubtransaction(client, () => record(client, level, selection))
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
   try {
-    return await record(client, level)
+    return await record(client, level, selection)
   } finally {
     await client.query('ROLLBACK').catch(ignoreLostConnection)
   }
 }
 
-async function record(client: pg.Client, level: RecordedLevel): Promise<Fingerprint> {
+async function record(
+  client: pg.Client,
+  level: RecordedLevel,
+  selection: Selection | undefined,
+): Promise<Fingerprint> {
   try {
-    return await recordAll(client, level)
+    return await recordAll(client, level, await chooseRelations(client, selection))
   } catch (error) {
     throw isNoText(error) ? explainReading(error, 'the names in this database') : error
   }
@@ -52,9 +66,13 @@ function isNoText(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === noText
 }
 
-async function recordAll(client: pg.Client, level: RecordedLevel): Promise<Fingerprint> {
+async function recordAll(
+  client: pg.Client,
+  level: RecordedLevel,
+  chosen: Chosen | undefined,
+): Promise<Fingerprint> {
   await fixSettings(client)
-  const found = { sequences: await sequences(client) }
+  const found = { sequences: await sequences(client, chosen) }
   const facts = await oneRow<{ taken: Date; version: string; number: number; probe: string }>(
     client,
     `SELECT now() AS taken, current_setting('server_version') AS version,
@@ -68,11 +86,11 @@ async function recordAll(client: pg.Client, level: RecordedLevel): Promise<Finge
     server: { version: facts.version, versionNumber: facts.number },
     probe: facts.probe,
     database: await databaseShape(client, facts.number),
-    extensions: await extensions(client),
-    tables: await tables(client, level, facts.number),
-    materializedViews: await materializedViews(client),
+    extensions: await extensions(client, chosen),
+    tables: await tables(client, level, facts.number, chosen),
+    materializedViews: await materializedViews(client, chosen),
     sequences: found.sequences,
-    largeObjects: await largeObjects(client, level),
+    largeObjects: chosen?.everything === false ? { count: 0 } : await largeObjects(client, level),
   }
 }
 
@@ -100,20 +118,32 @@ async function fixSettings(client: pg.Client): Promise<void> {
   }
 }
 
-async function extensions(client: pg.Client): Promise<Record<string, string>> {
+/** The first object id that is not the server's own: what has a lower one is in every new database (transam.h). */
+const firstNormalId = 16_384
+
+async function extensions(client: pg.Client, chosen: Chosen | undefined): Promise<Record<string, string>> {
   const rows = await allRows<{ name: string; version: string }>(
     client,
-    'SELECT extname AS name, extversion AS version FROM pg_catalog.pg_extension ORDER BY extname COLLATE "C"',
+    `SELECT extname AS name, extversion AS version FROM pg_catalog.pg_extension
+      WHERE $1 OR oid::bigint < ${String(firstNormalId)} ORDER BY extname COLLATE "C"`,
+    [chosen?.everything ?? true],
   )
   return Object.fromEntries(rows.map(({ name, version }) => [name, version]))
 }
 
 /** Their rows are not part of a dump: a restore refills them, so that only this can be compared. */
-async function materializedViews(client: pg.Client): Promise<Fingerprint['materializedViews']> {
+async function materializedViews(
+  client: pg.Client,
+  chosen: Chosen | undefined,
+): Promise<Fingerprint['materializedViews']> {
   const rows = await allRows<Fingerprint['materializedViews'][number]>(
     client,
-    `SELECT schemaname AS schema, matviewname AS name, ispopulated AS populated
-       FROM pg_catalog.pg_matviews ORDER BY schemaname COLLATE "C", matviewname COLLATE "C"`,
+    `SELECT n.nspname AS schema, c.relname AS name,
+            c.relispopulated AND ($2::oid[] IS NULL OR c.oid = ANY ($2)) AS populated
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'm' AND ($1::oid[] IS NULL OR c.oid = ANY ($1))
+      ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`,
+    [chosen?.dumped, chosen?.data],
   )
   return [...rows]
 }
