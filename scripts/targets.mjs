@@ -70,6 +70,7 @@ function needsOfCommand(command, env) {
       ? ['postgres-client']
       : ['postgres-client', 'redis-server']
   }
-  if (command === 'restore' || command === 'worker') return ['postgres-client']
+  const withTools = ['restore', 'worker', 'init', 'source', 'config']
+  if (command !== undefined && withTools.includes(command)) return ['postgres-client']
   return []
 }

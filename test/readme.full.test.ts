@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
@@ -20,15 +21,19 @@ const elsewhere = ['npm run demo', 'npm test', 'npm run check']
 const withService = ['npm run enqueue-job shop']
 
 let database: TestDatabase
+let second: TestDatabase
 let directory: TemporaryDirectory
 let env: Record<string, string>
 
 beforeAll(async () => {
-  database = await createDatabase()
+  ;[database, second] = [await createDatabase(), await createDatabase()]
   directory = await temporaryDirectory()
   await database.query('CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 1000) AS n')
+  await writeFile(directory.join('backup.config.yaml'), '')
   env = {
     ...inherited(),
+    BACKUP_CONFIG: directory.join('backup.config.yaml'),
+    PGPASSWORD: database.password,
     DATABASE_URL: database.url,
     BACKUP_SOURCE: 'shop',
     BACKUP_DIR: directory.join('backups'),
@@ -41,6 +46,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await database.query('DROP DATABASE IF EXISTS shop_restored WITH (FORCE)')
   await database.drop()
+  await second.drop()
   await directory.remove()
 })
 
@@ -55,7 +61,8 @@ describe('the README', () => {
     'tells a line that works: %s',
     async (line) => {
       // Where a line names a database of the reader’s, the test has its own.
-      const { status, output } = await sh(line.startsWith('export DATABASE_URL=') ? 'true' : line)
+      const own = line.replace(/postgresql:\/\/\S+\/wiki/, second.url.replace(`:${second.password}`, ''))
+      const { status, output } = await sh(line.startsWith('export DATABASE_URL=') ? 'true' : own)
       expect({ line, status, output }).toEqual({ line, status: 0, output })
     },
     120_000,

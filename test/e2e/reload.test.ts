@@ -17,7 +17,9 @@ beforeEach(async () => {
   installation = await startInstallation()
   ;[worker, producer] = [await installation.startWorker(), await installation.startProducer()]
 })
-afterEach(() => installation[Symbol.asyncDispose]())
+afterEach(async () => {
+  await installation[Symbol.asyncDispose]()
+})
 
 const directory = () => dirname(installation.config.directory)
 

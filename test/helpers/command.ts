@@ -18,9 +18,13 @@ export interface RunningCommand extends AsyncDisposable {
 const root = resolve(import.meta.dirname, '../..')
 
 /** Starts `securyflex-backup <args>` with these settings over the environment; disposing of it kills it. */
-export function startCommand(args: readonly string[], settings: Record<string, string>): RunningCommand {
+export function startCommand(
+  args: readonly string[],
+  settings: Record<string, string>,
+  directory = root,
+): RunningCommand {
   const child = spawn(process.execPath, [join(root, 'apps/cli/src/main.ts'), ...args], {
-    cwd: root,
+    cwd: directory,
     env: { ...process.env, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -7,6 +7,7 @@ type Add = (program: Command) => void
  * is loaded when it is needed: most need little of what is here, and loading all takes the longest of their time.
  */
 export const commandTable: Readonly<Record<string, () => Promise<Add>>> = {
+  init: async () => (await import('./commands/init.ts')).addInit,
   backup: async () => (await import('./commands/backup.ts')).addBackup,
   start: async () => (await import('./commands/start.ts')).addStart,
   status: async () => (await import('./commands/status.ts')).addStatus,
@@ -22,6 +23,9 @@ export const commandTable: Readonly<Record<string, () => Promise<Add>>> = {
   pause: async () => (await import('./commands/pause.ts')).addPause,
   resume: async () => (await import('./commands/pause.ts')).addResume,
   schedule: async () => (await import('./commands/schedule.ts')).addSchedule,
+  source: async () => (await import('./commands/source.ts')).addSource,
+  destination: async () => (await import('./commands/destination.ts')).addDestination,
+  config: async () => (await import('./commands/config.ts')).addConfig,
   key: async () => (await import('./commands/key.ts')).addKey,
   producer: async () => (await import('./commands/producer.ts')).addProducer,
   worker: async () => (await import('./commands/worker.ts')).addWorker,

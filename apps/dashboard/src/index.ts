@@ -1,2 +1,3 @@
+export { serveDashboard } from './serve.ts'
 export { type RunningDashboard, startDashboard, type StartOptions } from './start.ts'
 export { tunnelHint } from './tunnel-hint.ts'

@@ -14,8 +14,7 @@ export function addDashboard(program: Command): void {
     )
     .action(async () => {
       const config = configure()
-      const { startDashboard } = await import('@securyflex/dashboard')
-      await using _dashboard = await startDashboard(config, { redis: await resolveRedis(config) })
-      await untilInterrupted()
+      const { serveDashboard } = await import('@securyflex/dashboard')
+      await serveDashboard(config, untilInterrupted(), { redis: await resolveRedis(config) })
     })
 }

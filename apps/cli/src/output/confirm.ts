@@ -23,7 +23,7 @@ export async function confirm(question: string, options: { yes: boolean; line: s
 }
 
 /** What is typed at the terminal; empty if Ctrl-C or the end of the input (Ctrl-D, a closed terminal) is the answer. */
-async function ask(question: string): Promise<string> {
+export async function ask(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   const ended = once(terminal, 'close').then(() => '')
   terminal.once('SIGINT', () => {

@@ -1,9 +1,10 @@
+import { fileDocument } from './file/document.ts'
 import { sections } from './variable.ts'
 import { variables } from './variables.ts'
 
 const opening = `# Configuration
 
-Everything is set by environment variables. Those that are not set are looked for in \`.env\` in the working
+One database is described by environment variables alone; several by [a file](#the-configuration-file) besides. Variables that are not set are looked for in \`.env\` in the working
 directory. An empty variable counts as not set. All wrong values are reported at once; a \`BACKUP_…\`,
 \`DASHBOARD_…\` or \`WORKER_…\` variable that is not in these tables is an error, too.
 
@@ -36,7 +37,7 @@ export function configurationDocument(): string {
     })
     return `## ${section}\n\n| variable | what it is | default | for example |\n| --- | --- | --- | --- |\n${lines.join('\n')}\n`
   })
-  return [opening, ...parts, closing].join('\n')
+  return [opening, ...parts, fileDocument(), closing].join('\n')
 }
 
 if (import.meta.main) process.stdout.write(configurationDocument())

@@ -18,8 +18,14 @@ const known = [...Object.keys(variables), ...withFile.map(([name]) => `${name}_F
  * The environment over `.env` of the working directory. A secret that the environment gives in either
  * form (`X` or `X_FILE`) hides both forms of `.env`.
  */
-export function readEnvironment(env: NodeJS.ProcessEnv, directory: string, problems: Problem[]): Environment {
-  const fromFile = readDotenv(directory, problems)
+export function readEnvironment(
+  env: NodeJS.ProcessEnv,
+  directory: string,
+  problems: Problem[],
+  dotenv?: string,
+): Environment {
+  const fromFile =
+    dotenv === undefined ? readDotenv(directory, problems) : new Map(Object.entries(parse(dotenv)))
   for (const [name] of withFile) {
     const forms = [name, `${name}_FILE`]
     if (forms.some((form) => env[form])) for (const form of forms) fromFile.delete(form)

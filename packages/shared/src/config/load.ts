@@ -24,6 +24,24 @@ export interface LoadOptions {
   readonly directory?: string
   /** Default: `['key']`. */
   readonly needs?: readonly Need[]
+  /** What is to be written, read in place of what is there. */
+  readonly texts?: Texts
+}
+
+/** What stands in the two files of a configuration. */
+export interface Texts {
+  /** Of the configuration file. */
+  readonly file: string
+  /** Of `.env`. */
+  readonly dotenv: string
+}
+
+/** A configuration, and what it was made of. */
+export interface Loaded {
+  readonly config: Config
+  readonly values: Values
+  readonly environment: Environment
+  readonly file: ConfigurationFile | undefined
 }
 
 /** Bytes: four batches of the largest size (41 MiB), each reserving raw, packed and sealed. */
@@ -34,20 +52,26 @@ const spoolPerDump = 4 * 3 * 41 * 2 ** 20
  * @throws BackupError CONFIG_INVALID that names every problem at once; KEY_WEAK or KEY_MISSING if that is all.
  */
 export function loadConfig(options: LoadOptions = {}): Config {
-  const { env = process.env, needs = ['key'] } = options
+  return load(options).config
+}
+
+/** The same, with what it was made of. @throws as {@link loadConfig} */
+export function load(options: LoadOptions = {}): Loaded {
+  const { env = process.env, needs = ['key'], texts } = options
   const directory = resolve(options.directory ?? process.cwd())
   const problems: Problem[] = []
-  const environment = readEnvironment(env, directory, problems)
+  const environment = readEnvironment(env, directory, problems, texts?.dotenv)
   problems.push(...findForeign(environment))
   const values = readValues(environment, directory, problems)
-  const file = readConfigurationFile(values.BACKUP_CONFIG, environment, directory, problems)
+  const file = readConfigurationFile(values.BACKUP_CONFIG, environment, directory, problems, texts?.file)
   const destinations = destinationsOf(values, file, directory)
   const defaults = settingsOfEnvironment(values, destinations)
   const found = findSources({ values, environment, file, destinations, defaults }, problems)
   problems.push(...findMissing(values, found, problems, needs), ...findContradictions(values))
   if (problems.length > 0) throw problemsError(problems)
   const warnings = [...found.warnings, ...findOversights(values, found)]
-  return assemble({ values, environment, file, destinations, found, warnings, directory })
+  const config = assemble({ values, environment, file, destinations, found, warnings, directory })
+  return { config, values, environment, file }
 }
 
 /** Those of the file; without any, the directory that the environment names. */

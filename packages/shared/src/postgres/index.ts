@@ -1,6 +1,7 @@
 export { ArchiveOffsets } from './archive/offsets.ts'
 export { readableSince } from './archive/readable-since.ts'
 export { archiveToScript } from './archive/to-script.ts'
+export { type ProposedRole, proposeBackupRole } from './backup-role.ts'
 export { openConnection, sameServer, type OpenOptions } from './connect.ts'
 export { createDatabase, dropAfter, dropDatabase, type NewDatabase } from './database.ts'
 export { type FoundDatabases, listDatabases } from './databases.ts'

@@ -172,17 +172,21 @@ const settingsShape = {
     .optional(),
 }
 
-const connectionText = z.string({ error: 'it is not a connection string' }).min(1, 'it is empty')
+const connectionText = (about: string) =>
+  z
+    .string({ error: 'it is not a connection string' })
+    .min(1, 'it is empty')
+    .meta({ description: about, examples: ['postgresql://backup@db.example.com:5432/shop'] })
 
 const source = z.strictObject({
-  url: connectionText.describe('The database as a connection string.').optional(),
+  url: connectionText('The database as a connection string.').optional(),
   server: value(name, 'main', 'The server that the database is on, by its name here.').optional(),
   database: value(text, 'shop', 'The database’s name on that server, or * for every one of them.').optional(),
   ...settingsShape,
 })
 
 const server = z.strictObject({
-  url: connectionText.describe('The server as a connection string.'),
+  url: connectionText('The server as a connection string.'),
   runs: value(
     wholeNumber(1, 1000),
     '2',

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
 import { systemCode } from '@securyflex/shared/errors'
 import { type Document, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml'
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { Environment } from '../environment.ts'
 import { nearest } from '../nearest.ts'
 import type { Problem } from '../problem.ts'
@@ -16,12 +16,15 @@ export const usualFile = 'backup.config.yaml'
 export interface ConfigurationFile {
   readonly path: string
   readonly content: FileContent
+  /** Where the value at `keys` stands, or the nearest thing around it: `backup.config.yaml:7`. */
+  place(keys: readonly PropertyKey[]): string
   /** Reports what is wrong with the value at `keys`, with its line. */
   refuse(keys: readonly PropertyKey[], what: string, remedy: string, code?: Problem['code']): void
 }
 
 /**
  * Reads `backup.config.yaml`, or the file that `BACKUP_CONFIG` names. Every problem is reported with file and line.
+ * @param instead what is read in place of what stands there
  * @returns undefined if there is none, or if it cannot be understood
  */
 export function readConfigurationFile(
@@ -29,9 +32,10 @@ export function readConfigurationFile(
   environment: Environment,
   directory: string,
   problems: Problem[],
+  instead?: string,
 ): ConfigurationFile | undefined {
   const path = resolve(directory, named ?? usualFile)
-  const text = readText(path, named !== undefined, problems)
+  const text = instead ?? readText(path, named !== undefined, problems)
   if (text === undefined) return undefined
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
@@ -51,7 +55,9 @@ export function readConfigurationFile(
   }
   fillIn(document, environment, directory, refuse)
   const parsed = fileSchema.safeParse(document.toJS() ?? {})
-  if (parsed.success) return { path, content: parsed.data, refuse }
+  if (parsed.success) {
+    return { path, content: parsed.data, refuse, place: (keys) => place(offsetOf(document, keys)) }
+  }
   const isThere = (keys: readonly PropertyKey[]) => document.hasIn(keys)
   for (const issue of parsed.error.issues) report(issue, isThere, refuse)
   return undefined
@@ -115,7 +121,7 @@ function report(
   isThere: (keys: readonly PropertyKey[]) => boolean,
   refuse: ConfigurationFile['refuse'],
 ): void {
-  const remedy = 'docs/configuration.md describes the file.'
+  const remedy = remedyAt(issue.path)
   if (issue.code === 'unrecognized_keys') {
     for (const key of issue.keys) {
       const known = knownKeys(issue.path)
@@ -127,10 +133,45 @@ function report(
   } else if (issue.code === 'custom') {
     refuse(issue.path, issue.message, (issue.params?.['remedy'] as string | undefined) ?? remedy)
   } else if (issue.code === 'invalid_type') {
-    refuse(issue.path, isThere(issue.path) ? wrongShape(issue) : 'it is missing', remedy)
+    // A single value may stand for a list of it, and is then not there as the list's first.
+    const isMissing = typeof issue.path.at(-1) !== 'number' && !isThere(issue.path)
+    refuse(issue.path, isMissing ? 'it is missing' : wrongShape(issue), remedy)
   } else {
     refuse(issue.path, lower(issue.message), remedy)
   }
+}
+
+/** What could stand at a place, as the grammar has it. */
+function remedyAt(path: readonly PropertyKey[]): string {
+  let schema: z.core.$ZodType | undefined = fileSchema
+  let key = ''
+  for (const step of path) {
+    // Of a list, what it may be as a whole is told.
+    if (typeof step === 'number') break
+    schema = child(bare(schema), step)
+    key = String(step)
+  }
+  return `Write for example ${key === '' ? '' : `${key}: `}${exampleOf(schema)}.`
+}
+
+/** A valid value: the schema's own example, or a map with that of its first setting. */
+function exampleOf(schema: z.core.$ZodType | undefined): string {
+  const own = metaOf(schema)
+  if (own !== undefined) return own
+  const whole = bare(schema)
+  const entry = definitionOf(whole)?.valueType
+  if (entry !== undefined) return `{ shop: ${exampleOf(entry)} }`
+  const settings = Object.entries(shapeOf(whole) ?? {})
+  const needed = settings.filter(([, one]) => definitionOf(one)?.type !== 'optional')
+  const told = needed.length > 0 ? needed : settings.slice(0, 1)
+  return `{ ${told.map(([name, one]) => `${name}: ${exampleOf(one)}`).join(', ')} }`
+}
+
+/** Said of a schema, or of what it wraps. */
+function metaOf(schema: z.core.$ZodType | undefined): string | undefined {
+  if (schema === undefined) return undefined
+  const [example] = (z.globalRegistry.get(schema)?.['examples'] ?? []) as readonly string[]
+  return example ?? metaOf(definitionOf(schema)?.innerType)
 }
 
 function wrongShape(issue: z.core.$ZodIssueInvalidType): string {
@@ -139,7 +180,7 @@ function wrongShape(issue: z.core.$ZodIssueInvalidType): string {
     record: 'it has to be a map, with a name on each line below it',
     array: 'it has to be a value, or a list of them',
   }
-  return shapes[issue.expected] ?? issue.message
+  return shapes[issue.expected] ?? lower(issue.message)
 }
 
 /** The settings that may stand at a place, found by asking the schema about one that may not. */
