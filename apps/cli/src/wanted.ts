@@ -1,6 +1,5 @@
 import {
   type Config,
-  findGroup,
   groupOf,
   leavesOut,
   memberOf,
@@ -84,9 +83,4 @@ async function unknown(config: Config, name: string): Promise<BackupError> {
   return new BackupError('SOURCE_UNKNOWN', `There is no source “${name}”.`, {
     hint: `Write one of: ${[...known, ...[...members].sort()].join(', ')}.`,
   })
-}
-
-/** Whether all databases of a server are meant. */
-export function isGroup(config: Config, { name }: Wanted): boolean {
-  return findGroup(config, name) !== undefined
 }
