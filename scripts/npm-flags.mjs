@@ -4,7 +4,6 @@
 // Measured with npm 10.9, 11.19, 11.21 and 12.2:
 //   --yes --force --json --dry-run   npm_config_yes=true … in all of them (they are options of npm's own, too)
 //   --all                            the same in 11.19
-//   --all                            the same (npm 12.2)
 //   --keep --full --follow           npm_config_keep=true … in 10 and 11; npm 12 refuses them itself
 //   --to name                        10: npm_config_to=true and `name` as an argument; 11: npm_config_token_description=name,
 //                                    because it completes abbreviations; 12: npm_config_to=name
@@ -32,7 +31,6 @@ export const flags = [
   'allow-commands',
   'pbkdf2',
   'openssl',
-  'all',
   'all',
   'plain',
 ]
