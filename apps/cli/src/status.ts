@@ -3,7 +3,14 @@ import type { BackupError } from '@securyflex/shared/errors'
 import { asBackupError } from '@securyflex/shared/errors'
 import { findReports, type RunReport } from '@securyflex/shared/history'
 import type { KeyRing } from '@securyflex/shared/keys'
-import { type Queues } from '@securyflex/shared/queue'
+import {
+  listPauses,
+  type Pause,
+  type Queues,
+  recentActions,
+  type RecordedAction,
+  waitOf,
+} from '@securyflex/shared/queue'
 import { nextTimes } from '@securyflex/shared/schedule'
 import type { Storage } from '@securyflex/shared/storage'
 import { unservedQueues, withQueues } from './queues.ts'
@@ -12,6 +19,8 @@ import { findService } from './service/index.ts'
 
 /** How many of the schedule's next times are shown. */
 const shownTimes = 3
+/** How many of the newest actions are shown. */
+const shownActions = 5
 
 /** What `status` shows; also its JSON document. Times are UTC. */
 export interface Status {
@@ -31,7 +40,17 @@ export interface Status {
     /** Queues without a worker. */
     readonly unserved: readonly string[]
   }
-  readonly underWay: readonly { readonly run: string; readonly state: string; readonly requestedAt: string }[]
+  readonly underWay: readonly {
+    readonly run: string
+    readonly state: string
+    /** Why it does not begin: `server main: 2 of 2 runs`; null if nothing but a worker's free slot is missing. */
+    readonly waitsFor: string | null
+    readonly requestedAt: string
+  }[]
+  /** What is paused, by whom and since when; `*` is everything. */
+  readonly paused: readonly Pause[]
+  /** The newest things that were done, newest first. */
+  readonly actions: readonly RecordedAction[]
   readonly sources: readonly LastRun[]
 }
 
@@ -66,6 +85,8 @@ export async function gatherStatus(
       schedules: schedulesOf(config, now),
       service: live.service,
       underWay: live.underWay,
+      paused: live.paused,
+      actions: live.actions,
       sources,
     },
     problem: live.problem,
@@ -83,16 +104,20 @@ function schedulesOf({ sources, groups }: Config, now: Date): Status['schedules'
   }))
 }
 
-type Live = Pick<Status, 'service' | 'underWay'> & { readonly problem: BackupError | undefined }
+type Live = Pick<Status, 'service' | 'underWay' | 'paused' | 'actions'> & {
+  readonly problem: BackupError | undefined
+}
 
 async function askRedis(config: Config): Promise<Live> {
   const redis = (config.redis ?? (await findService(config))?.redis)?.shown ?? null
-  const silent = { service: { redis, running: false, unserved: [] }, underWay: [] }
+  const silent = { service: { redis, running: false, unserved: [] }, underWay: [], paused: [], actions: [] }
   if (redis === null) return { ...silent, problem: undefined }
   try {
     return await withQueues(config, async (queues) => ({
       service: { redis, running: true, unserved: await unservedQueues(queues, config) },
       underWay: await runsUnderWay(queues),
+      paused: await listPauses(queues.redis),
+      actions: await recentActions(queues.redis, shownActions),
       problem: undefined,
     }))
   } catch (error) {
@@ -110,7 +135,12 @@ async function runsUnderWay(queues: Queues): Promise<Status['underWay']> {
       const state = await job.getState()
       // A run sleeps while its steps work.
       const shown = state === 'waiting-children' || state === 'active' ? 'running' : state
-      return { run: job.id ?? '', state: shown, requestedAt: new Date(job.timestamp).toISOString() }
+      return {
+        run: job.id ?? '',
+        state: shown,
+        waitsFor: shown === 'running' ? null : (waitOf(job) ?? null),
+        requestedAt: new Date(job.timestamp).toISOString(),
+      }
     }),
   )
 }

@@ -1,9 +1,6 @@
-import type { Config, RedisAddress } from '@securyflex/shared/config'
 import { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
-import type { Queues } from '@securyflex/shared/queue'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
-import type { Redis } from 'ioredis'
 import { boardHeaders, pageHeaders } from './access/headers.ts'
 import { requirePassword } from './access/password.ts'
 import { requireKnownHost, requireSameSite } from './access/same-site.ts'
@@ -11,24 +8,17 @@ import { askQueues, type Live, readPast } from './overview/facts.ts'
 import { firstPage } from './overview/first-page.ts'
 import { html } from './overview/html.ts'
 import { page, style, stylePath } from './overview/page.ts'
+import { api } from './api/router.ts'
 import { answers } from './redis.ts'
-
-/** What the pages are made from. */
-export interface Surroundings {
-  readonly config: Config
-  readonly logger: Logger
-  readonly redis: Redis
-  readonly address: RedisAddress
-  /** Undefined until Redis has answered once. */
-  readonly queues: () => Queues | undefined
-  readonly board: () => RequestHandler | undefined
-}
+import type { Surroundings } from './surroundings.ts'
 
 /** All that is answered, in the order in which it is checked. */
 export function dashboardApp(around: Surroundings): Express {
   const app = express().disable('x-powered-by').disable('etag')
   app.use(pageHeaders(), requireKnownHost(around.config.dashboard.host))
   app.get('/healthz', health(around))
+  // Programs show a token instead of the password; a page of another site could not, and is refused before.
+  app.use('/api/v1', requireSameSite(), api(around))
   app.use(requirePassword(around.config.dashboard, around.logger), requireSameSite())
   app.get('/', overview(around))
   app.get(stylePath, (_request, response) => {

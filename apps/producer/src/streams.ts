@@ -41,19 +41,20 @@ const forgetAfter = 24 * 60 * 60 * 1000
  */
 export function readStreams(reading: Reading): { stop(): Promise<void> } {
   const name = `${hostname()}.${String(process.pid)}.${randomBytes(3).toString('hex')}`
-  let stopped = false
+  const stopping = new AbortController()
+  const isStopped = () => stopping.signal.aborted
   const done = (async () => {
     let takenOver = -Infinity
-    while (!stopped) {
+    while (!isStopped()) {
       try {
         if (performance.now() - takenOver >= reading.takeOverAfter) {
           await makeGroups(reading)
-          for (const entry of await abandoned(reading, name)) await handleOne(reading, entry, () => stopped)
+          for (const entry of await abandoned(reading, name)) await handleOne(reading, entry, isStopped)
           takenOver = performance.now()
         }
-        for (const entry of await next(reading, name)) await handleOne(reading, entry, () => stopped)
+        for (const entry of await next(reading, name)) await handleOne(reading, entry, isStopped)
       } catch (error) {
-        if (stopped) return
+        if (isStopped()) return
         // A Redis that lost its data knows no group: it is made again with the next look.
         if (/NOGROUP/.test(String(error))) takenOver = -Infinity
         else reading.say(error)
@@ -63,7 +64,7 @@ export function readStreams(reading: Reading): { stop(): Promise<void> } {
   })()
   return {
     async stop() {
-      stopped = true
+      stopping.abort()
       await done
     },
   }
@@ -91,10 +92,10 @@ async function makeGroups({ redis, streams }: Reading): Promise<void> {
 type Answer = [stream: string, entries: [id: string, fields: string[] | null][]][] | null
 
 async function next({ redis, streams }: Reading, name: string): Promise<Entry[]> {
-  const answer = (await redis.xreadgroup(
+  const answer = await redis.xreadgroup(
     ...(['GROUP', group, name, 'COUNT', batch, 'BLOCK', blockFor] as const),
     ...(['STREAMS', ...streams, ...streams.map(() => '>')] as const),
-  )) as Answer
+  )
   return (answer ?? []).flatMap(([stream, entries]) => entries.map((entry) => read(stream, entry)))
 }
 

@@ -1,5 +1,5 @@
 import type { Config } from '@securyflex/shared/config'
-import { claimPlace, isCancelled, leaveClaim, requestAgain } from '@securyflex/shared/queue'
+import { claimPlace, isCancelled, leaveClaim, requestAgain, waitOf } from '@securyflex/shared/queue'
 import { asBackupError } from '@securyflex/shared/errors'
 import { parseRunId } from '@securyflex/shared/repository'
 import { DelayedError, type Job } from 'bullmq'
@@ -27,20 +27,16 @@ export async function takePlace(
   const claim = { run, server: serverOf(config, source), now: clock(), must }
   const wait = await claimPlace(queues.redis, config.limits, claim)
   if (wait === undefined) {
-    if (waitsFor(job) !== undefined) await job.updateProgress({})
+    if (waitOf(job) !== undefined) await job.updateProgress({})
     return
   }
-  if (waitsFor(job) !== wait.for) {
+  if (waitOf(job) !== wait.for) {
     await job.updateProgress({ waitsFor: wait.for })
     await job.log(`${clock().toISOString()} waits for ${wait.for}`)
     logger.info(`It waits for ${wait.for}.`, { run })
   }
   await job.moveToDelayed(Date.now() + patience, token)
   throw new DelayedError()
-}
-
-function waitsFor({ progress }: Job): unknown {
-  return typeof progress === 'object' && 'waitsFor' in progress ? progress.waitsFor : undefined
 }
 
 /** By which runs of a source are counted; one that is configured nowhere is refused soon, and counts by itself. */

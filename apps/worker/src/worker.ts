@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Config } from '@securyflex/shared/config'
+import { type Config, type Step, steps } from '@securyflex/shared/config'
 import type { Logger } from '@securyflex/shared/logging'
 import {
   connectPatiently,
@@ -85,7 +85,9 @@ export async function startWorker(
         logger.warn(`A step of ${cancelled} ends later: ${asBackupError(error).message}`, { error })
       })
     })
-    logger.info('Serving all steps.', { spool: context.spool.id, redis: address.shown })
+    const { steps: served } = config.worker
+    const what = served.length === steps.length ? 'all steps' : `${served.join(', ')} and no other step`
+    logger.info(`Serving ${what}.`, { spool: context.spool.id, redis: address.shown })
     const close = async () => {
       stopHousekeeping()
       releaseSpool()
@@ -97,7 +99,9 @@ export async function startWorker(
     const reload = async (changed: Config) => {
       context = await contextFor(changed, context)
       const served = new Set(workers.map(({ worker }) => worker.name))
-      const fresh = changed.destinations.filter(({ name }) => !served.has(queueName('upload', name)))
+      const fresh = config.worker.steps.includes('upload')
+        ? changed.destinations.filter(({ name }) => !served.has(queueName('upload', name)))
+        : []
       workers.push(...fresh.map(({ name }) => serveUpload(current, serving, name)))
     }
     return { close, reload, [Symbol.asyncDispose]: close }
@@ -107,25 +111,27 @@ export async function startWorker(
   }
 }
 
-/** Every step's queue, each destination's upload queue among them. */
+/** The queues of the steps that this worker serves, each destination's upload queue among them. */
 function serveAll(current: () => WorkerContext, serving: Serving): Served[] {
-  const step = <S extends keyof Results>(definition: StepDefinition<S>) =>
+  const one = <S extends keyof Results>(definition: StepDefinition<S>) =>
     serve(current, serving, definition.step, processorOf(current, definition))
-
-  return [
-    serve(current, serving, 'schedule', (job) => schedule(current(), job)),
-    serve(current, serving, 'run', (job, token, signal) =>
-      run(current(), job, token ?? '', signal ?? new AbortController().signal),
-    ),
-    step(dumpStep),
-    step(compressStep),
-    step(encryptStep),
-    ...current().config.destinations.map(({ name }) => serveUpload(current, serving, name)),
-    step(sealStep),
-    step(verifyStep),
-    step(pruneStep),
-    step(notifyStep),
-  ]
+  const uploads = () => current().config.destinations.map(({ name }) => serveUpload(current, serving, name))
+  const every: Record<Step, () => Served | Served[]> = {
+    schedule: () => serve(current, serving, 'schedule', (job) => schedule(current(), job)),
+    run: () =>
+      serve(current, serving, 'run', (job, token, signal) =>
+        run(current(), job, token ?? '', signal ?? new AbortController().signal),
+      ),
+    dump: () => one(dumpStep),
+    compress: () => one(compressStep),
+    encrypt: () => one(encryptStep),
+    upload: uploads,
+    seal: () => one(sealStep),
+    verify: () => one(verifyStep),
+    prune: () => one(pruneStep),
+    notify: () => one(notifyStep),
+  }
+  return current().config.worker.steps.flatMap((step) => every[step]())
 }
 
 function serveUpload(current: () => WorkerContext, serving: Serving, destination: string): Served {

@@ -1,4 +1,5 @@
 import { KeyRing } from '@securyflex/shared/keys'
+import { describeAction, everything, shownSubject } from '@securyflex/shared/queue'
 import type { Command } from 'commander'
 import { configureAloud } from '../configuration.ts'
 import { examples } from '../output/examples.ts'
@@ -28,8 +29,10 @@ function report(status: Status, timeZone: string): string {
   return [
     ...schedule(status),
     ...service(status),
+    ...paused(status, timeZone),
     ...underWay(status, timeZone),
     ...lastRuns(status, timeZone),
+    ...actions(status, timeZone),
   ].join('\n')
 }
 
@@ -54,13 +57,28 @@ function service({ service: { redis, running, unserved } }: Status): string[] {
   ]
 }
 
+function paused({ paused }: Status, timeZone: string): string[] {
+  return paused.map(({ subject, by, at }) => {
+    const line = `resume ${subject === everything ? '' : subject.replace(/-\*$/, '')}`.trim()
+    return `Paused: ${shownSubject(subject)}, by ${by} at ${inZone(new Date(at), timeZone)} (npx --no securyflex-backup ${line})`
+  })
+}
+
+function actions({ actions }: Status, timeZone: string): string[] {
+  if (actions.length === 0) return []
+  return [
+    'Last done by people and schedules:',
+    ...actions.map((action) => `  ${inZone(new Date(action.at), timeZone)}  ${describeAction(action)}`),
+  ]
+}
+
 function underWay({ underWay }: Status, timeZone: string): string[] {
   if (underWay.length === 0) return ['Under way: nothing']
   return [
     'Under way:',
     ...underWay.map(
-      ({ run, state, requestedAt }) =>
-        `  ${run}  ${state}, asked for at ${inZone(new Date(requestedAt), timeZone)}`,
+      ({ run, state, waitsFor, requestedAt }) =>
+        `  ${run}  ${waitsFor === null ? state : `waits for ${waitsFor}`}, asked for at ${inZone(new Date(requestedAt), timeZone)}`,
     ),
   ]
 }

@@ -155,7 +155,8 @@ async function bringWorker(config: Config, redis: FoundRedis, stopping: StopRequ
       ? 'No service is running: Redis and a worker are started for this one run.'
       : `No worker serves the queues in Redis at ${redis.address.shown}: one is started for this one run.`,
   )
-  const env = inheritedEnvironment({ REDIS_URL: redis.address.url.reveal() })
+  // It is here for the whole way, whatever this machine's own workers serve.
+  const env = inheritedEnvironment({ REDIS_URL: redis.address.url.reveal(), WORKER_STEPS: '' })
   return startLoneWorker(config, redis.address, env, stopping.hurry)
 }
 

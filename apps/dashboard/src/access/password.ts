@@ -1,8 +1,8 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Dashboard } from '@securyflex/shared/config'
 import type { Logger } from '@securyflex/shared/logging'
 import type { Request, RequestHandler, Response } from 'express'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
+import { comparison } from './comparison.ts'
 
 /** Wrong passwords that one address may try in a minute; then it must wait out that minute. */
 const attempts = 10
@@ -52,12 +52,4 @@ function refuse(response: Response, wait: number): void {
 function credentials(request: Request): string | undefined {
   const match = /^basic\s+([A-Za-z0-9+/=_-]+)\s*$/i.exec(request.headers.authorization ?? '')
   return match?.[1] === undefined ? undefined : Buffer.from(match[1], 'base64').toString('utf8')
-}
-
-/** Compares digests under a key of this process: neither length nor common beginning shows in the time taken. */
-function comparison(expected: string): (given: string) => boolean {
-  const key = randomBytes(32)
-  const digest = (text: string) => createHmac('sha256', key).update(text).digest()
-  const right = digest(expected)
-  return (given) => timingSafeEqual(digest(given), right)
 }

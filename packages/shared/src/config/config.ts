@@ -180,11 +180,15 @@ export interface Dashboard {
   readonly port: number
   readonly user: string | undefined
   readonly password: Secret | undefined
+  /** What programs show that ask over HTTP (`BACKUP_API_TOKEN`); without it the API is off. */
+  readonly apiToken: Secret | undefined
   /** `SSH_CONNECTION`, set by sshd in a session: client address and port, server address and port. */
   readonly sshConnection: string | undefined
 }
 
 export interface WorkerSettings {
+  /** What a worker process serves (`WORKER_STEPS`); at least one. */
+  readonly steps: readonly Step[]
   /** Jobs of a step that one worker process does at a time. */
   readonly concurrency: Readonly<Record<Step, number>>
   /** Milliseconds. */

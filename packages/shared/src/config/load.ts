@@ -251,6 +251,7 @@ function assemble(parts: Parts): Config {
       port: values.DASHBOARD_PORT,
       user: values.DASHBOARD_USER,
       password: values.DASHBOARD_PASSWORD,
+      apiToken: values.BACKUP_API_TOKEN,
       sshConnection: environment['SSH_CONNECTION'],
     },
     worker: worker(values),
@@ -279,6 +280,7 @@ function requested(values: Values, environment: Environment): RequestedOptions {
 function worker(values: Values): WorkerSettings {
   const concurrency = Object.fromEntries(steps.map((step) => [step, values[concurrencyVariable(step)]]))
   return {
+    steps: values.WORKER_STEPS,
     concurrency: concurrency as WorkerSettings['concurrency'],
     lockDuration: values.WORKER_LOCK_DURATION,
     stalledInterval: values.WORKER_STALLED_INTERVAL,

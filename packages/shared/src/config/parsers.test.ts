@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from '@jest/globals'
 import { key, keys } from './key-strength.ts'
-import { boolean, isLoopback, size } from './parsers.ts'
+import { boolean, isLoopback, size, stepList, token } from './parsers.ts'
 import { cron, timeZone } from './time.ts'
 
 describe('sizes', () => {
@@ -130,4 +130,30 @@ describe('keys', () => {
       expect.objectContaining({ remedy: expect.stringContaining('_PREVIOUS_FILE') }),
     )
   })
+})
+
+describe('steps of a worker', () => {
+  it('are taken with commas or spaces, in the order of the way, each once', () => {
+    expect(stepList('upload, compress,UPLOAD encrypt')).toEqual(['compress', 'encrypt', 'upload'])
+  })
+
+  it.each(['uplod', 'all', ','])('refuses “%s”', (text) => {
+    expect(() => stepList(text)).toThrow()
+  })
+})
+
+describe('a token', () => {
+  it('is taken when it is long enough, and hidden', () => {
+    const text = 'c5a7be24e6f9a3b08f1d0c5a'
+    expect(token(text).reveal()).toBe(text)
+    expect(String(token(text))).not.toContain(text)
+  })
+
+  it.each(['too-short', 'long enough but with spaces in it', 'läng-genug-aber-nicht-für-kopfzeilen'])(
+    'refuses “%s” without repeating it',
+    (text) => {
+      expect(() => token(text)).toThrow(/characters|spaces/)
+      expect(() => token(text)).not.toThrow(text)
+    },
+  )
 })

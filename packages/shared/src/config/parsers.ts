@@ -1,7 +1,9 @@
 import { isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
+import { Secret } from '@securyflex/shared/errors'
 import { z } from 'zod'
 import { nearest } from './nearest.ts'
+import { type Step, steps } from './steps.ts'
 import { Wrong } from './wrong.ts'
 
 const truths: Readonly<Record<string, boolean>> = {
@@ -89,6 +91,25 @@ export function isLoopback(listening: string): boolean {
     listening === 'localhost' || listening === '::1' || (isIPv4(listening) && listening.startsWith('127.'))
   )
 }
+
+/** Steps of a backup, separated by commas or spaces; each counts once, in the order of the way. */
+export function stepList(text: string): readonly Step[] {
+  const words = text.split(/[\s,]+/).filter((word) => word !== '')
+  const wanted = new Set(words.map(oneOf(...steps)))
+  if (wanted.size === 0) throw new Wrong('it names no step')
+  return steps.filter((step) => wanted.has(step))
+}
+
+/** What a program shows to be let in: as hard to guess as a key, and fit for a header. */
+export function token(text: string): Secret {
+  if (!/^[\x21-\x7e]+$/.test(text)) throw new Wrong('a token is letters, digits and signs, without spaces')
+  if (text.length < leastToken) {
+    throw new Wrong(`it has ${text.length} characters, and a token needs at least ${leastToken}`)
+  }
+  return new Secret(text)
+}
+
+const leastToken = 24
 
 /** Any text. */
 export function text(value: string): string {

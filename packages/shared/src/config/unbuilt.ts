@@ -6,7 +6,6 @@ const unbuilt: Readonly<Record<string, string>> = {
   BACKUP_CLOUD_PREFIX: 'storing backups in a cloud',
   BACKUP_CLOUD_ENDPOINT: 'storing backups in a cloud',
   BACKUP_LOCAL: 'turning the local destination off',
-  WORKER_STEPS: 'workers that serve only some steps',
 }
 
 /** The feature that a variable belongs to, if that is not built yet. */

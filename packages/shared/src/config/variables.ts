@@ -1,7 +1,7 @@
 import { Secret } from '@securyflex/shared/errors'
 import { redisAddress, webhookAddress } from './addresses.ts'
 import { key, keys } from './key-strength.ts'
-import { boolean, host, name, oneOf, path, size, text, wholeNumber } from './parsers.ts'
+import { boolean, host, name, oneOf, path, size, stepList, text, token, wholeNumber } from './parsers.ts'
 import { type Step, steps } from './steps.ts'
 import { cron, timeZone } from './time.ts'
 import { variable } from './variable.ts'
@@ -277,6 +277,25 @@ export const variables = {
     example: '"a long random text"',
     secret: true,
     parse: secret,
+  }),
+  BACKUP_API_TOKEN: variable({
+    section: 'Dashboard',
+    about:
+      'What programs show that ask for backups over HTTP ([api.md](api.md)): at least 24 characters, for example from `openssl rand -hex 32`.',
+    fallback: undefined,
+    shownDefault: 'none: the API is off',
+    example: 'c5a7be24e6f9a3b08f1d0c5a',
+    secret: true,
+    parse: token,
+  }),
+  WORKER_STEPS: variable({
+    section: 'Workers',
+    about:
+      'The steps that a worker serves, separated by commas: `schedule`, `run`, `dump`, `compress`, `encrypt`, `upload`, `seal`, `verify`, `prune`, `notify`. Each step needs some worker; `status` names those that have none.',
+    fallback: steps,
+    shownDefault: 'all',
+    example: 'compress,encrypt,upload',
+    parse: stepList,
   }),
   WORKER_LOCK_DURATION: variable({
     section: 'Workers',

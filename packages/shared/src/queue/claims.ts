@@ -144,3 +144,9 @@ async function wake(queues: Queues, run: string): Promise<void> {
 export async function heldPlaces(redis: Redis): Promise<Readonly<Record<string, string>>> {
   return redis.hgetall(heldKey)
 }
+
+/** What a run's job says that it waits for; undefined if it does not wait for others. */
+export function waitOf({ progress }: { readonly progress: unknown }): string | undefined {
+  if (typeof progress !== 'object' || progress === null || !('waitsFor' in progress)) return undefined
+  return typeof progress.waitsFor === 'string' ? progress.waitsFor : undefined
+}

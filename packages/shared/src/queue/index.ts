@@ -11,7 +11,7 @@ export {
   timeOfEntry,
 } from './audit.ts'
 export { cancelRun, forgetCancel, isCancelled, onCancel } from './cancel.ts'
-export { type ClaimLimits, claimPlace, heldPlaces, leaveClaim, type Wait } from './claims.ts'
+export { type ClaimLimits, claimPlace, heldPlaces, leaveClaim, type Wait, waitOf } from './claims.ts'
 export { connectOrFail, connectPatiently, hearErrors, redisTarget, type RedisTarget } from './connection.ts'
 export { askCancel, pauseSubject, retryRun } from './control.ts'
 export { jobIds, prefix, queueName, queueNames } from './names.ts'
