@@ -118,6 +118,23 @@ describe('every database of a server', () => {
     await worker.kill('SIGTERM')
   })
 
+  it('is asked for once, also when the worker dies that has just done it', async () => {
+    await using first = await installation.startWorker('run:asked')
+    const run = await request('fleet')
+    await first.held
+    await first.kill('SIGKILL')
+    await using second = await installation.startWorker()
+    const { runs } = (await installation.ended(run)).returnvalue as { runs: string[] }
+    for (const id of runs)
+      expect((await installation.ended(id)).returnvalue).toMatchObject({ outcome: 'success' })
+    const ids = (await installation.queues.get('run').getJobs()).map(({ id }) => id ?? '')
+    const made = ids.filter((id) => id.startsWith('fleet-') && id.endsWith(run.slice('fleet'.length)))
+    expect(made.sort()).toEqual([...runs].sort())
+    const reports = await Promise.all(runs.map(report))
+    expect(reports.map((one) => one?.overlaps)).toEqual(runs.map(() => 0))
+    await second.kill('SIGTERM')
+  })
+
   it('whose server does not answer is asked again, and then fails where people look', async () => {
     await using worker = await installation.startWorker()
     const run = await request('lost')

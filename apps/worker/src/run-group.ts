@@ -46,6 +46,7 @@ export async function runGroup(run: GroupRun): Promise<GroupResult> {
     const { members, warnings } = await lookUp(run)
     const asked = { runs: [] as string[], warnings: [...warnings] }
     for (const member of members) await ask(run, member, asked)
+    await context.passed('run:asked')
     await run.report(reportOf(run, startedAt, { outcome: 'success', ...asked }))
     context.logger.info(`Asked for the backups of ${String(asked.runs.length)} databases.`, { run: job.id })
     return { outcome: 'success', bytes: 0, destinations: [], runs: asked.runs }
