@@ -11,7 +11,9 @@ beforeAll(async () => {
   installation = await startInstallation()
   await installation.database.query('CREATE TABLE orders AS SELECT n FROM generate_series(1, 100) AS n')
 })
-afterAll(() => installation[Symbol.asyncDispose]())
+afterAll(async () => {
+  await installation[Symbol.asyncDispose]()
+})
 
 const lanes: readonly Step[] = ['compress', 'encrypt', 'upload']
 

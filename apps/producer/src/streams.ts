@@ -89,8 +89,6 @@ async function makeGroups({ redis, streams }: Reading): Promise<void> {
   }
 }
 
-type Answer = [stream: string, entries: [id: string, fields: string[] | null][]][] | null
-
 async function next({ redis, streams }: Reading, name: string): Promise<Entry[]> {
   const answer = await redis.xreadgroup(
     ...(['GROUP', group, name, 'COUNT', batch, 'BLOCK', blockFor] as const),
