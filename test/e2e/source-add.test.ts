@@ -140,6 +140,15 @@ describe('config check', () => {
     expect(told.stdout).toMatch(/next:\n( {2}\S+ 02:00:00 Europe\/Berlin \(\S+ 0[01]:00:00 UTC\)\n?){5}/)
   })
 
+  it('tells of a group by its server, and of a schedule each', async () => {
+    const sources = `servers: { main: { url: '${second.url}' } }\nsources: { all: { server: main, database: '*', schedule: ['@daily', '0 0 L * *'] } }\n`
+    writeFileSync(directory.join('backup.config.yaml'), sources)
+    const good = await run('config', 'check')
+    expect(good.status).toBe(0)
+    expect(good.stdout).toMatch(/^ {2}all-\* +postgresql:\S+ +PostgreSQL 1\d\.\d+, tools /m)
+    expect(good.stdout.match(/^Schedule of all: .*; next:$/gm)).toHaveLength(2)
+  })
+
   it('names every trouble, and exits with the status of the first', async () => {
     env = { ...env, REDIS_URL: 'redis://127.0.0.1:1', DATABASE_URL: first.url.replace(first.name, 'nowhere') }
     const bad = await run('config', 'check')

@@ -22,11 +22,16 @@ export interface OnTerminal extends AsyncDisposable {
 }
 
 /** Runs `securyflex-backup <args>` as in a terminal window; disposing of it closes that window. */
-export function startOnTerminal(args: readonly string[], env: Readonly<Record<string, string>>): OnTerminal {
+export function startOnTerminal(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  directory?: string,
+): OnTerminal {
   const words = [process.execPath, program, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`)
   const child = spawn(script, ['--quiet', '--return', '--flush', '--command', words.join(' '), '/dev/null'], {
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', TERM: 'xterm', ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
+    ...(directory === undefined ? {} : { cwd: directory }),
   })
   let screen = ''
   let over = false

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { chown, readFile, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Addition } from '@securyflex/shared/config'
 import { BackupError, systemCode } from '@securyflex/shared/errors'
 import { createFileDurably, writeFileDurably } from '@securyflex/shared/files'
@@ -21,9 +22,15 @@ export async function save({ paths, before, after }: Addition): Promise<string[]
 async function write(path: string, before: string, after: string): Promise<void> {
   try {
     const now = await textOf(path)
-    if (now === undefined && (await createFileDurably(path, after))) return
-    if (now === undefined || now !== before) throw changed(path)
-    await writeFileDurably(path, after)
+    const owner = await stat(now === undefined ? dirname(path) : path)
+    if (now === undefined) {
+      if (!(await createFileDurably(path, after))) throw changed(path)
+    } else {
+      if (now !== before) throw changed(path)
+      await writeFileDurably(path, after)
+    }
+    // What root adds, the service of another user must be able to read.
+    if (process.getuid?.() === 0) await chown(path, owner.uid, owner.gid)
   } catch (error) {
     if (error instanceof BackupError) throw error
     const full = systemCode(error) === 'ENOSPC' || systemCode(error) === 'EDQUOT'

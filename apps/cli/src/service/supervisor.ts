@@ -34,7 +34,13 @@ export class Supervisor {
 
   /** Starts a part and keeps it running. @throws what its first start throws */
   async add(supervised: Supervised): Promise<void> {
-    const kept: Kept = { supervised, part: await supervised.start(), pause: pauses.first, timer: undefined }
+    const kept: Kept = {
+      supervised,
+      part: await supervised.start(),
+      pause: pauses.first,
+      timer: undefined,
+      wasHealthy: false,
+    }
     this.#kept.push(kept)
     this.#watch(kept)
   }
@@ -59,11 +65,14 @@ export class Supervisor {
     void part?.ended.then((ending) => {
       if (this.#stopping) return
       kept.part = undefined
-      if (ending.status === refused && performance.now() - began < pauses.healthy) {
+      const healthy = performance.now() - began >= pauses.healthy
+      kept.wasHealthy ||= healthy
+      // What a file that was broken since then refuses, a mended one allows.
+      if (ending.status === refused && !kept.wasHealthy) {
         this.#options.giveUp(supervised.name, ending)
         return
       }
-      if (performance.now() - began >= pauses.healthy) kept.pause = pauses.first
+      if (healthy) kept.pause = pauses.first
       this.#again(kept, ending.words)
     })
   }
@@ -92,5 +101,7 @@ interface Kept {
   readonly supervised: Supervised
   part: Part | undefined
   pause: number
+  /** Whether it has once been up for as long as counts. */
+  wasHealthy: boolean
   timer: NodeJS.Timeout | undefined
 }
