@@ -40,7 +40,10 @@ it('prints JSON wherever a command prints data', () => {
     'cancel',
     'dashboard',
     'demo',
+    'pause',
     'producer',
+    'resume',
+    'retry',
     'start',
     'worker',
   ])

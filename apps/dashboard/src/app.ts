@@ -4,11 +4,13 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import { boardHeaders, pageHeaders } from './access/headers.ts'
 import { requirePassword } from './access/password.ts'
 import { requireKnownHost, requireSameSite } from './access/same-site.ts'
+import { api } from './api/router.ts'
+import { forms } from './control/forms.ts'
+import { controlPath } from './overview/controls.ts'
 import { askQueues, type Live, readPast } from './overview/facts.ts'
 import { firstPage } from './overview/first-page.ts'
 import { html } from './overview/html.ts'
 import { page, style, stylePath } from './overview/page.ts'
-import { api } from './api/router.ts'
 import { answers } from './redis.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -24,6 +26,7 @@ export function dashboardApp(around: Surroundings): Express {
   app.get(stylePath, (_request, response) => {
     response.type('css').send(style)
   })
+  app.use(controlPath, forms(around))
   app.use('/board', boardHeaders(), board(around))
   app.use(notFound, failed(around.logger))
   return app

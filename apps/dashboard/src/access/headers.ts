@@ -6,13 +6,14 @@ const ours = {
   styleSrc: ["'self'"],
   imgSrc: ["'self'", 'data:'],
   baseUri: ["'none'"],
-  formAction: ["'none'"],
+  formAction: ["'self'"],
   frameAncestors: ["'none'"],
 }
 
 /** Bull Board is a program of its own in the browser; what it wants from other servers (a font) is not fetched. */
 const board = {
   ...ours,
+  formAction: ["'none'"],
   scriptSrc: ["'self'"],
   styleSrc: ["'self'", "'unsafe-inline'"],
   connectSrc: ["'self'"],

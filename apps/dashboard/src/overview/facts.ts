@@ -2,7 +2,16 @@ import type { Config } from '@securyflex/shared/config'
 import { describe } from '@securyflex/shared/errors'
 import { findReports, type FoundReport } from '@securyflex/shared/history'
 import type { KeyRing } from '@securyflex/shared/keys'
-import { queueName, queueNames, type Queues } from '@securyflex/shared/queue'
+import {
+  listPauses,
+  type Pause,
+  queueName,
+  queueNames,
+  type Queues,
+  recentActions,
+  type RecordedAction,
+  waitOf,
+} from '@securyflex/shared/queue'
 import { parseRunId } from '@securyflex/shared/repository'
 import { openStorageForReading } from '@securyflex/shared/storage'
 
@@ -10,6 +19,8 @@ import { openStorageForReading } from '@securyflex/shared/storage'
 const mostRuns = 15
 /** In how many of the newest run jobs sources are looked for. */
 const mostJobs = 50
+/** How many of the newest actions the first page lists. */
+const mostActions = 5
 
 /** What Redis tells about one queue; counts are jobs. */
 export interface QueueFacts {
@@ -34,16 +45,31 @@ export interface Live {
   readonly next: readonly NextRun[]
   /** Sources of the newest requests, configured here or not. */
   readonly sources: readonly string[]
+  readonly underWay: readonly RunUnderWay[]
+  readonly paused: readonly Pause[]
+  /** The newest things that were done, newest first. */
+  readonly actions: readonly RecordedAction[]
+}
+
+/** A run that waits or is under way. */
+export interface RunUnderWay {
+  readonly run: string
+  /** Why it does not begin; undefined if it has begun, or only waits for a worker's free slot. */
+  readonly waitsFor: string | undefined
+  readonly begun: boolean
 }
 
 /** Asks Redis. @throws if it goes away meanwhile */
 export async function askQueues(queues: Queues, destinations: readonly string[]): Promise<Live> {
-  const [facts, next, sources] = await Promise.all([
+  const [facts, next, sources, underWay, paused, actions] = await Promise.all([
     Promise.all(queueNames(destinations).map((name) => askQueue(queues, name))),
     nextRuns(queues),
     requestedSources(queues),
+    runsUnderWay(queues),
+    listPauses(queues.redis),
+    recentActions(queues.redis, mostActions),
   ])
-  return { queues: facts, next, sources }
+  return { queues: facts, next, sources, underWay, paused, actions }
 }
 
 async function askQueue(queues: Queues, name: string): Promise<QueueFacts> {
@@ -73,6 +99,16 @@ async function nextRuns(queues: Queues): Promise<NextRun[]> {
     next === undefined ? [] : [{ source: sourceOf(template?.data) ?? key, at: new Date(next) }],
   )
   return runs.sort((one, other) => one.at.getTime() - other.at.getTime())
+}
+
+async function runsUnderWay(queues: Queues): Promise<RunUnderWay[]> {
+  const states = ['active', 'waiting', 'delayed', 'prioritized', 'waiting-children'] as const
+  const jobs = await queues.get('run').getJobs([...states], 0, mostJobs)
+  return jobs.flatMap((job) => {
+    if (parseRunId(job.id ?? '') === undefined) return []
+    const begun = typeof job.data === 'object' && job.data !== null && 'plan' in job.data
+    return [{ run: job.id ?? '', begun, waitsFor: begun ? undefined : waitOf(job) }]
+  })
 }
 
 async function requestedSources(queues: Queues): Promise<string[]> {

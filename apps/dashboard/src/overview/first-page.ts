@@ -1,6 +1,7 @@
 import { type Config, settingsOf } from '@securyflex/shared/config'
 import { redact } from '@securyflex/shared/errors'
 import type { FoundReport, RunReport } from '@securyflex/shared/history'
+import { actionList, button, sourceList, underWayList } from './controls.ts'
 import type { Live, NextRun, Past, QueueFacts } from './facts.ts'
 import { html, type Html } from './html.ts'
 import { page } from './page.ts'
@@ -23,7 +24,8 @@ export function firstPage(config: Config, overview: Overview): string {
   return page(
     'SecuryFlex Backup',
     html`<h1>Backups</h1>
-      ${notices(config, overview)} ${sourceList(config)} ${nextBackup(config, live)} ${lastRuns(past, zone)}
+      ${notices(config, overview)} ${sourceList(config, live)} ${underWayList(live)}
+      ${nextBackup(config, live)} ${lastRuns(past, zone)} ${actionList(live, zone)}
       ${live === undefined ? undefined : queueTable(live.queues)}
       <p class="soft">As of ${moment(now, zone)}, times in ${zone}. Reload the page for newer figures.</p>`,
   )
@@ -90,15 +92,6 @@ function notice(content: Html): Html {
   return html`<div class="notice">${content}</div>`
 }
 
-function sourceList({ sources, groups }: Config): Html | undefined {
-  if (sources.length + groups.length === 0) return undefined
-  const line = (name: string, where: string) =>
-    html`<p>${name} <span class="soft">${redact(where)}</span></p>`
-  return html`<h2>Sources</h2>
-    ${sources.map(({ name, connection }) => line(name, connection.shown))}
-    ${groups.map(({ name, connection }) => line(name, `every database at ${connection.shown}`))}`
-}
-
 function nextBackup(config: Config, live: Live | undefined): Html {
   return html`<h2>Next backup</h2>
     ${live === undefined ? undefined : planned(live.next, config)}
@@ -156,7 +149,10 @@ function runRow({ run, report, problem }: FoundReport, zone: string): Html {
   const remarks = remarksOn(report).map((remark) => html`<span class="why">${redact(remark)}</span>`)
   return html`<tr>
     <td title="${run}">${source}</td>
-    <td class="told"><span class="outcome ${outcome}">${outcome}</span>${remarks}</td>
+    <td class="told">
+      <span class="outcome ${outcome}">${outcome}</span>
+      ${outcome === 'failed' ? button('retry', 'Retry', 'run', run) : undefined} ${remarks}
+    </td>
     <td data-label="Started">${moment(new Date(startedAt), zone)}</td>
     <td class="number" data-label="Took">${took(report)}</td>
     <td class="number" data-label="Read">${bytes === undefined ? undefined : size(bytes)}</td>

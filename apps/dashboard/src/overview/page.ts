@@ -46,6 +46,7 @@ pre { margin: .5rem 0; padding: .6rem .8rem; background: var(--ground); border: 
   white-space: pre-wrap; overflow-wrap: anywhere; }
 .notice { margin: 0 0 1rem; padding: .8rem 1rem; background: var(--box); border-left: 4px solid var(--warn); border-radius: 4px; }
 .notice p { margin: 0; } .notice p + p { margin-top: .4rem; }
+form.inline { display: inline; } button { font: inherit; font-size: .9rem; padding: .15rem .6rem; margin: 0 .2rem; }
 .soft { color: var(--soft); }
 .success { color: var(--good); } .degraded, .cancelled, .unknown { color: var(--warn); } .failed { color: var(--bad); }
 .outcome { font-weight: 600; }
