@@ -180,6 +180,22 @@ describe('with Redis and no worker', () => {
     expect((await run(['cancel', 'shop.20200101T000000Z.0000'], service)).status).toBe(3)
   })
 
+  it('pause refuses requests until resume, both are written down, and only a failed run is retried', async () => {
+    const service = { REDIS_URL: redis.url }
+    expect((await run(['pause', 'shop'], service)).stdout).toBe('Backups of shop are paused.\n')
+    const refused = await run(['enqueue-job', 'shop'], service)
+    expect(refused.stderr).toContain('npx --no securyflex-backup resume shop')
+    expect(refused.status).toBe(12)
+    expect((await run(['status'], service)).stdout).toMatch(/^Paused: shop, by command line/m)
+    expect((await run(['pause', 'nosuch'], service)).status).toBe(3)
+    expect((await run(['resume', 'shop'], service)).stdout).toBe('Backups of shop are made again.\n')
+    expect(await json(['status'], service)).toMatchObject({
+      paused: [],
+      actions: [{ what: 'resume', subject: 'shop' }, { what: 'pause' }, { what: 'cancel' }],
+    })
+    expect((await run(['retry', 'shop.20200101T000000Z.0000'], service)).status).toBe(3)
+  })
+
   it('status shows the schedule in its zone and in UTC', async () => {
     const { stdout, status } = await run(['status'], { BACKUP_CRON: '30 4 * * *' })
     expect(stdout).toMatch(/ 04:30:00 Europe\/Amsterdam \(\S+ 0[23]:30:00 UTC\)/)

@@ -20,7 +20,6 @@ import express, {
   type Response,
   Router,
 } from 'express'
-import { z } from 'zod'
 import { requireToken } from '../access/token.ts'
 import { readPast } from '../overview/facts.ts'
 import type { Surroundings } from '../surroundings.ts'
@@ -164,12 +163,14 @@ function requireJson(request: Request): void {
   })
 }
 
-const subjectSchema = z.strictObject({ source: z.string().optional() })
-
 /** @throws PAYLOAD_INVALID, SOURCE_UNKNOWN */
 async function subjectOf({ config }: Surroundings, queues: Queues, request: Request): Promise<string> {
-  const parsed = subjectSchema.safeParse(request.body ?? {})
-  if (parsed.success) return pauseSubject(queues, config, parsed.data.source)
+  const body: unknown = request.body ?? {}
+  if (typeof body === 'object' && body !== null) {
+    const { source, ...more } = body as { readonly source?: unknown }
+    const named = source === undefined || typeof source === 'string'
+    if (named && Object.keys(more).length === 0) return pauseSubject(queues, config, source)
+  }
   throw new BackupError('PAYLOAD_INVALID', 'This names no source.', {
     hint: 'Send {"source": "shop"}, or nothing for everything.',
     class: 'user',

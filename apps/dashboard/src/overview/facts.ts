@@ -52,7 +52,7 @@ export interface Live {
 }
 
 /** A run that waits or is under way. */
-export interface RunUnderWay {
+interface RunUnderWay {
   readonly run: string
   /** Why it does not begin; undefined if it has begun, or only waits for a worker's free slot. */
   readonly waitsFor: string | undefined

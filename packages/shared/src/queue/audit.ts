@@ -7,7 +7,7 @@ export const auditKey = `${prefix}:audit`
 const keep = 1000
 
 /** What can be done to a source or a run. */
-export type ActionKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'skip' | 'refuse'
+type ActionKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'skip' | 'refuse'
 
 /** Who did what. */
 export interface Action {
