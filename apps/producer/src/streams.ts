@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Redis } from 'ioredis'
+import type { Queues } from '@securyflex/shared/queue'
+
+type Redis = Queues['redis']
 
 /** Producers of one installation share the entries of a stream: each is handled by one of them. */
 export const group = 'producers'

@@ -16,7 +16,6 @@ import {
   triggerKey,
 } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
-import type { Redis } from 'ioredis'
 import { type Entry, group, readStreams } from './streams.ts'
 
 /** As many answers are kept, more or less. */
@@ -128,7 +127,7 @@ return 1
 `
 
 /** The answer and the end of the entry are one step, so that there is one answer, and none is lost. */
-async function settle(redis: Redis, id: string, fields: readonly string[]): Promise<void> {
+async function settle(redis: Queues['redis'], id: string, fields: readonly string[]): Promise<void> {
   const keys = [triggerKey, answersKey, runKey(id)] as const
   await redis.eval(settleEntry, 3, ...keys, group, id, keepAnswers, ...fields)
 }
