@@ -98,6 +98,10 @@ async function fixSettings(client: pg.Client): Promise<void> {
   for (const [name, value] of Object.entries(settings)) {
     await client.query('SELECT set_config($1, $2, true)', [name, value])
   }
+  // Since 17.
+  await client.query(
+    `SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'`,
+  )
 }
 
 async function extensions(client: pg.Client): Promise<Record<string, string>> {
