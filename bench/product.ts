@@ -155,12 +155,42 @@ async function backup(queues: Queues, source: string): Promise<Backup> {
 /** Between two looks, in ms; the times themselves are those of the queue. */
 const interval = 50
 
+/** Waits for a run's end. Those who wait at once look together, so that waiting costs Redis the same for any number. */
 async function untilEnded(queues: Queues, run: string): Promise<void> {
-  for (;;) {
-    const state = await queues.get('run').getJobState(run)
-    if (state === 'completed') return
-    if (state === 'failed')
-      throw new Error((await queues.get('run').getJob(run))?.failedReason ?? `${run} failed.`)
-    await wait(interval)
+  const ended = new Promise<void>((resolve, reject) => {
+    waiting.set(run, { resolve, reject })
+  })
+  if (waiting.size === 1) void look(queues)
+  await ended
+}
+
+const waiting = new Map<string, { resolve: () => void; reject: (error: unknown) => void }>()
+
+async function look(queues: Queues): Promise<void> {
+  const runs = queues.get('run')
+  let [completed, failed] = [0, 0]
+  try {
+    while (waiting.size > 0) {
+      const counts = await runs.getJobCounts('completed', 'failed')
+      const [done, lost] = [counts['completed'] ?? 0, counts['failed'] ?? 0]
+      // Those that ended last come first.
+      if (done > completed)
+        for (const { id } of await runs.getCompleted(0, done - completed - 1)) settle(id, undefined)
+      if (lost > failed)
+        for (const job of await runs.getFailed(0, lost - failed - 1))
+          settle(job.id, new Error(job.failedReason))
+      ;[completed, failed] = [done, lost]
+      await wait(interval)
+    }
+  } catch (error) {
+    for (const run of waiting.keys()) settle(run, error)
   }
+}
+
+function settle(run: string | undefined, error: unknown): void {
+  const one = waiting.get(run ?? '')
+  if (run === undefined || one === undefined) return
+  waiting.delete(run)
+  if (error === undefined) one.resolve()
+  else one.reject(error)
 }

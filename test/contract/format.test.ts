@@ -23,11 +23,8 @@ describe('a reader written from docs/format.md alone', () => {
     const archive = content(11)
     const streams = { globals: Buffer.from('CREATE ROLE shop;\n'), fingerprint: Buffer.alloc(0), archive }
     await repository.backUp({ run: first, streams, compression })
-    const changed = Buffer.concat([
-      archive.subarray(0, 3_000_000),
-      randomBytes(77),
-      archive.subarray(3_000_000),
-    ])
+    // Longer than any segment, and changed at its end: whatever the bytes are, the first segment stays as it is.
+    const changed = Buffer.concat([archive, randomBytes(77)])
     const opened = await repository.backUp({
       run: second,
       streams: { ...streams, archive: changed },

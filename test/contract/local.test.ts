@@ -56,24 +56,29 @@ describe('the local driver', () => {
     expect(await keysOf(storage)).toEqual(['object'])
   })
 
-  it('removes what a crash left unfinished, anywhere, once it is a day old', async () => {
+  it('removes what a crash left unfinished below a place, once it is a day old', async () => {
     await using directory = await temporaryDirectory()
     const storage = await open(directory.path)
     await storage.put('shop/segments/ab/object', Buffer.from('x'))
     const [old, young] = ['one.tmp-0123456789ab', 'two.tmp-0123456789ab']
     const yesterday = new Date(Date.now() - 25 * 60 * 60 * 1000)
-    for (const place of ['.', 'shop', 'shop/segments/ab']) {
+    await storage.put('crm/object', Buffer.from('x'))
+    for (const place of ['.', 'crm', 'shop', 'shop/segments/ab']) {
       for (const name of [old, young]) await writeFile(directory.join(place, name), 'half')
       await utimes(directory.join(place, old), yesterday, yesterday)
     }
-    expect(await storage.removeUnfinished()).toBe(3)
-    const left = await readdir(directory.path, { recursive: true })
-    expect(left.filter((name) => name.includes('.tmp-')).sort()).toEqual([
-      `shop/segments/ab/${young}`,
-      `shop/${young}`,
-      young,
-    ])
-    expect(await keysOf(storage)).toEqual(['shop/segments/ab/object'])
+    const left = async () => {
+      const names = await readdir(directory.path, { recursive: true })
+      return names.filter((name) => name.includes('.tmp-')).sort()
+    }
+    expect(await storage.removeUnfinished('shop/')).toBe(2)
+    const kept = [`crm/${young}`, `shop/segments/ab/${young}`, `shop/${young}`, young]
+    expect(await left()).toEqual([`crm/${old}`, ...kept, old].sort())
+    expect(await storage.removeUnfinished('nowhere/')).toBe(0)
+    expect((await keysOf(storage)).sort()).toEqual(['crm/object', 'shop/segments/ab/object'])
+    // What lies beside the sources goes when the place is opened for writing.
+    await open(directory.path)
+    expect(await left()).toEqual([`crm/${old}`, ...kept].sort())
   })
 
   it('creates nothing when it is opened for reading only', async () => {

@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, jest } from '@jest/globals'
 import { settingsOf, thingsOf } from '../fixtures/everything/index.ts'
 import { type Trial, tryEverything } from '../helpers/everything.ts'
 import { isThere, testWith } from '../helpers/majors.ts'
 
 const minutes = 60_000
+jest.setTimeout(3 * minutes)
 
 /** Catalogues in which a newer server has another default, or one privilege more, for what is the same. */
 const catalogueOfMajor = /\b(?:pg_class|pg_attribute|pg_default_acl|pg_subscription|pg_statistic_ext)\b/

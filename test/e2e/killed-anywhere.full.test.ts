@@ -1,5 +1,6 @@
-import { createHash, randomInt } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import { afterAll, describe, expect, it } from '@jest/globals'
+import { chances } from '../helpers/chances.ts'
 import { type Ground, inWords, type KillPoint, Trials } from '../helpers/kill-trials.ts'
 
 /**
@@ -60,15 +61,6 @@ function randomTrials(): Trial[] {
     title: `two or three times at random moments, number ${String(number)}`,
     work: (one) => one.killAtRandom(chances(`${String(seed)}.${String(number)}`)).then(() => true),
   }))
-}
-
-/** Numbers from 0 to 1 that follow from the seed. */
-function chances(from: string): () => number {
-  let state = from
-  return () => {
-    state = createHash('sha256').update(state).digest('hex')
-    return Number.parseInt(state.slice(0, 8), 16) / 2 ** 32
-  }
 }
 
 function chosen(all: Trial[]): Trial[] {

@@ -1,14 +1,22 @@
+import { randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import { connectOrFail, Queues, readSchedules, requestRun } from '@securyflex/shared/queue'
 import { listRuns, newRunId } from '@securyflex/shared/repository'
+import { chances } from '../helpers/chances.ts'
 import { until } from '../helpers/command.ts'
 import { type Installation, startInstallation } from '../helpers/installation.ts'
+import { sessionsOf, toolsOf } from '../helpers/leftovers.ts'
 import { type StandInTools, standInTools } from '../helpers/stand-in-tools.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../helpers/temporary-directory.ts'
 
 const minute = 60_000
+/** Between two random moments, in ms: a run takes about as long. */
+const longestWait = 2000
+/** SECURYFLEX_TEST_SEED repeats a choice. */
+const seed = Number(process.env['SECURYFLEX_TEST_SEED'] ?? randomInt(1_000_000))
 
 let tools: StandInTools
 let installation: Installation
@@ -157,7 +165,17 @@ describe('Redis losing its data', () => {
     2 * minute,
   )
 
-  it.each(['compress:begun', 'seal:begun'])(
+  it.each([
+    'dump:begun',
+    'compress:begun',
+    'encrypt:begun',
+    'upload:begun',
+    'seal:begun',
+    'verify:begun',
+    'prune:begun',
+    'notify:begun',
+    'run:finish',
+  ])(
     'while a step stands at %s ends its run as failed, and the next one works',
     async (place) => {
       await using held = await installation.startWorker(place)
@@ -173,6 +191,54 @@ describe('Redis losing its data', () => {
       expect(await outcomeOf(next)).toBe('success')
       expect([worker.process.exitCode, producer.process.exitCode]).toEqual([null, null])
       expect(await installation.report(run)).toMatchObject({ outcome: 'failed' })
+      expect(await installation.spoolRuns()).toEqual([])
+      expect(toolsOf(installation)).toEqual([])
+      expect(await sessionsOf(installation)).toEqual([])
+    },
+    2 * minute,
+  )
+})
+
+describe(`Redis at random moments (seed ${String(seed)})`, () => {
+  const random = Array.from({ length: 5 }, (_, number) => number)
+
+  it.each(random)(
+    'being killed and restarted twice in a run lets it end as success, number %d',
+    async (number) => {
+      const chance = chances(`restart ${String(seed)}.${String(number)}`)
+      await using worker = await installation.startWorker()
+      await using producer = await installation.startProducer()
+      const run = await request()
+      for (let restarts = 0; restarts < 2; restarts++) {
+        await delay(chance() * longestWait)
+        await installation.redis.restart()
+      }
+      expect(await outcomeOf(run)).toBe('success')
+      expect(await listRuns(installation.storage, installation.source)).toContain(run)
+      expect([worker.process.exitCode, producer.process.exitCode]).toEqual([null, null])
+    },
+    2 * minute,
+  )
+
+  it.each(random)(
+    'losing its data lets the next run work, number %d',
+    async (number) => {
+      const chance = chances(`flush ${String(seed)}.${String(number)}`)
+      await using worker = await installation.startWorker()
+      await using producer = await installation.startProducer()
+      const run = await request()
+      await delay(chance() * longestWait)
+      await withQueues((queues) => queues.redis.flushall())
+      // Before its report is begun nobody but Redis knows of a run.
+      const begun = (await installation.report(run)) !== undefined
+      if (begun) expect(['success', 'failed']).toContain(await outcomeOf(run))
+      const next = await request()
+      expect(await outcomeOf(next)).toBe('success')
+      await until('nothing is left', async () => {
+        const left = [await sessionsOf(installation), toolsOf(installation)].flat()
+        return left.length === 0
+      })
+      expect([worker.process.exitCode, producer.process.exitCode]).toEqual([null, null])
     },
     2 * minute,
   )

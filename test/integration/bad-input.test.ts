@@ -1,27 +1,34 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join, resolve } from 'node:path'
 import { generateKey } from '@securyflex/shared/keys'
-import { runCommand } from '../helpers/run-command.ts'
+import { type Ran, runCommand } from '../helpers/run-command.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { makeBackup } from '../helpers/make-backup.ts'
 import { createDatabase, type TestDatabase } from '../helpers/postgres.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../helpers/temporary-directory.ts'
-import { badInput, type Place } from './bad-input.ts'
+import { testWhere } from '../helpers/test-where.ts'
+import { badInput, badRuns, type BadInput, type Place } from './bad-input.ts'
 
-/** An error takes a second, and never more than five (on a machine that has nothing else to do); ms. */
-const patience = 15_000
+/**
+ * Guards against a hang, in ms. An error takes a second, a run that fails three, on a machine that has nothing else
+ * to do; one that is busy with other tests takes many times as long, so that a limit near to these would say nothing.
+ */
+const patience = 60_000
+const mayMount = process.platform === 'linux' && process.getuid?.() === 0
 
 let directory: TemporaryDirectory
+let elsewhere: TemporaryDirectory
 let database: TestDatabase
 let taken: Server
 let place: Place
 
 beforeAll(async () => {
-  directory = await temporaryDirectory()
+  ;[directory, elsewhere] = await Promise.all([temporaryDirectory(), temporaryDirectory()])
   database = await createDatabase()
   await database.query('CREATE TABLE item (id int)')
   const key = generateKey()
@@ -43,6 +50,7 @@ beforeAll(async () => {
     poorUrl: await poorRole(),
     emptyDirectory: directory.join('empty'),
     oldTools: await oldTools(),
+    fullDirectory: mayMount ? await fullDirectory() : undefined,
   }
   await mkdir(place.emptyDirectory)
   await writeFile(directory.join('empty.json'), '')
@@ -52,6 +60,8 @@ beforeAll(async () => {
 
 afterAll(async () => {
   taken.close()
+  if (mayMount) execFileSync('umount', ['--lazy', elsewhere.join('full')])
+  await elsewhere.remove()
   await database.query(`DROP ROLE poor_${database.name}`)
   await database.drop()
   await directory.remove()
@@ -77,6 +87,15 @@ async function oldTools(): Promise<string> {
   return path
 }
 
+/** A file system of 64 KiB with a file that takes all of it. */
+async function fullDirectory(): Promise<string> {
+  const path = elsewhere.join('full')
+  await mkdir(path)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', path])
+  await writeFile(join(path, 'everything'), Buffer.alloc(64 * 1024))
+  return path
+}
+
 /** Every file with its content, and every database, so that anything new is seen. */
 async function everything(): Promise<string[]> {
   const names = await readdir(directory.path, { recursive: true, withFileTypes: true })
@@ -94,31 +113,31 @@ async function everything(): Promise<string[]> {
   return [...files.sort(), ...names.map(({ name }) => name).sort(), `restored: ${String(restored.rowCount)}`]
 }
 
+function run({ args, env }: BadInput, more: Readonly<Record<string, string>> = {}): Promise<Ran> {
+  const settings = {
+    DATABASE_URL: place.databaseUrl,
+    BACKUP_DIR: place.directory,
+    BACKUP_SOURCE: 'shop',
+    BACKUP_ENCRYPTION: 'true',
+    BACKUP_ENCRYPTION_KEY: place.key,
+    ...more,
+    ...env?.(place),
+  }
+  return runCommand(args(place), { env: settings, directory: directory.path, timeout: patience })
+}
+
 describe('bad input', () => {
-  it.each(badInput.map((one) => [one.what, one] as const))(
-    '%s',
-    async (_title, { args, env, says, remedy, status }) => {
+  for (const one of badInput) {
+    testWhere(mayMount || !one.full, 'only root may mount a small file system')(one.what, async () => {
       const before = await everything()
-      const settings = {
-        DATABASE_URL: place.databaseUrl,
-        BACKUP_DIR: place.directory,
-        BACKUP_SOURCE: 'shop',
-        BACKUP_ENCRYPTION: 'true',
-        BACKUP_ENCRYPTION_KEY: place.key,
-        ...env?.(place),
-      }
-      const ran = await runCommand(args(place), {
-        env: settings,
-        directory: directory.path,
-        timeout: patience,
-      })
+      const ran = await run(one)
       expect(ran.stdout).toBe('')
       const lines = ran.stderr.trimEnd().split('\n')
-      expect(lines).toEqual([expect.stringMatching(says), expect.stringMatching(remedy)])
-      expect(ran.status).toBe(status)
+      expect(lines).toEqual([expect.stringMatching(one.says), expect.stringMatching(one.remedy)])
+      expect(ran.status).toBe(one.status)
       expect(await everything()).toEqual(before)
-    },
-  )
+    })
+  }
 
   it('shows where an error came up only with BACKUP_LOG_LEVEL=debug', async () => {
     const env = { BACKUP_DIR: place.directory, BACKUP_LOG_LEVEL: 'debug' }
@@ -127,17 +146,39 @@ describe('bad input', () => {
   })
 })
 
+describe('a run with', () => {
+  it.each(badRuns.map((one) => [one.what, one] as const))('%s fails', async (title, one) => {
+    const before = await everything()
+    const home = elsewhere.join(title.replaceAll(/\W+/g, '-'))
+    const { stdout, stderr, status } = await run(one, { BACKUP_DIR: home })
+    const told = stderr.trimEnd().split('\n').at(-1) ?? ''
+    const split = told.search(/(?:Type|Install) /)
+    expect([told.slice(0, split - 1), told.slice(split)]).toEqual([
+      expect.stringMatching(one.says),
+      expect.stringMatching(one.remedy),
+    ])
+    expect(stdout).toMatch(/^Failed in \S+ s; there is no backup of this run: shop\.\S+$/m)
+    expect(stdout + stderr).not.toMatch(/^ +at /m)
+    expect(status).toBe(one.status)
+    // Of the run there is a report, and neither a manifest nor a segment.
+    expect(await readdir(join(home, 'repository', 'shop'))).toEqual(['runs'])
+    expect(await readdir(join(home, 'spool', 'runs'))).toEqual([])
+    expect(await everything()).toEqual(before)
+  })
+})
+
 describe('docs/when-things-go-wrong.md', () => {
   it('says what the program says', async () => {
+    const all = [...badInput, ...badRuns]
     const page = await readFile(resolve(import.meta.dirname, '../../docs/when-things-go-wrong.md'), 'utf8')
     const rows = [...page.matchAll(/^\|(.*)\|$/gm)]
       .map(([, row = '']) => row.split('|').map((cell) => cell.trim().replaceAll('\\*', '*')))
       .filter((row) => row.length === 4 && row[0] !== 'what is wrong' && !row[0]?.startsWith('---'))
-    expect(rows.map(([what]) => what)).toEqual(badInput.map(({ what }) => what))
+    expect(rows.map(([what]) => what)).toEqual(all.map(({ what }) => what))
     for (const [index, [, says, remedy, status]] of rows.entries()) {
-      expect(says).toMatch(badInput[index]?.says ?? /never/)
-      expect(remedy).toMatch(badInput[index]?.remedy ?? /never/)
-      expect(Number(status)).toBe(badInput[index]?.status)
+      expect(says).toMatch(all[index]?.says ?? /never/)
+      expect(remedy).toMatch(all[index]?.remedy ?? /never/)
+      expect(Number(status)).toBe(all[index]?.status)
     }
   })
 })

@@ -15,6 +15,8 @@ export interface Place {
   /** Directories of client tools: one without any, one with those of PostgreSQL 9.6. */
   readonly emptyDirectory: string
   readonly oldTools: string
+  /** On a file system without a free byte; undefined where none can be made. */
+  readonly fullDirectory: string | undefined
 }
 
 /** Something that people do wrong, and what they are told. docs/when-things-go-wrong.md has a row for each. */
@@ -29,6 +31,8 @@ export interface BadInput {
   /** The second. */
   readonly remedy: RegExp
   readonly status: number
+  /** It needs a file system that is full. */
+  readonly full?: true
 }
 
 const restoring = () => ['restore', 'latest', '--to', 'restored', '--yes']
@@ -266,6 +270,15 @@ export const badInput: readonly BadInput[] = [
     status: 6,
   },
   {
+    what: '`BACKUP_DIR` is full',
+    args: () => ['backup'],
+    env: ({ fullDirectory = '' }) => ({ BACKUP_DIR: `${fullDirectory}/backups` }),
+    says: /^\/\S+ cannot be written \(ENOSPC\)\.$/,
+    remedy: /^Make room there\.$/,
+    status: 6,
+    full: true,
+  },
+  {
     what: 'a port that another program has',
     args: () => ['dashboard'],
     env: ({ takenPort, closedPort }) => ({
@@ -275,5 +288,36 @@ export const badInput: readonly BadInput[] = [
     says: /^Port \d+ of 127\.0\.0\.1 is taken by another program\.$/,
     remedy: /^Take another one: DASHBOARD_PORT=\d+ npm start$/,
     status: 2,
+  },
+]
+
+/**
+ * What only a run finds out, because the worker's machine and role count: `npm run backup` tells it at the run's
+ * end, so does the webhook, and the run's report is all that is kept.
+ */
+export const badRuns: readonly BadInput[] = [
+  {
+    what: 'a role that may not read a table',
+    args: () => ['backup'],
+    env: ({ poorUrl }) => ({ DATABASE_URL: poorUrl }),
+    says: /^The role "\w+" may not read 1 table of database "\w+": public\.item\.$/,
+    remedy: /^Type as a superuser: GRANT pg_read_all_data TO "\w+";$/,
+    status: 8,
+  },
+  {
+    what: 'no `pg_dump`',
+    args: () => ['backup'],
+    env: ({ emptyDirectory }) => ({ BACKUP_PG_BIN_DIR: emptyDirectory }),
+    says: /^PostgreSQL's client tools \(pg_dump, pg_dumpall, pg_restore, psql\) were not found in \S+\.$/,
+    remedy: /^Install it: \S.* and correct BACKUP_PG_BIN_DIR\.$/,
+    status: 8,
+  },
+  {
+    what: 'a `pg_dump` that is too old',
+    args: () => ['backup'],
+    env: ({ oldTools }) => ({ BACKUP_PG_BIN_DIR: oldTools }),
+    says: /^PostgreSQL \d+ needs client tools of version \d+ or newer, and the newest in \S+ is 9\.6\.24\.$/,
+    remedy: /^Install it: \S.* and correct BACKUP_PG_BIN_DIR\.$/,
+    status: 8,
   },
 ]

@@ -25,6 +25,7 @@ import { discard } from '@securyflex/shared/segments'
 import { type Attempt, type RunSpool, spoolCipher } from '@securyflex/shared/spool'
 import { storageOf } from './context.ts'
 import { DumpWriter, type WrittenStream } from './dump-writer.ts'
+import { removeLostRuns } from './housekeeping.ts'
 import { sealerOf } from './place.ts'
 import { RedisWatch } from './redis-watch.ts'
 import { predecessorOf } from './references.ts'
@@ -87,6 +88,7 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
   const stop = new AbortController()
   const signal = AbortSignal.any([limited, snapshot.lostSignal, stop.signal])
   try {
+    await removeLostRuns(call, payload.source, payload.run)
     const { attempt, token, writer } = await beginAttempt(call, signal, backend)
     await using _ = writer
     const streams: WrittenStream[] = []

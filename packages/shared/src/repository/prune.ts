@@ -67,7 +67,7 @@ export async function prune(options: PruneOptions): Promise<Pruned> {
     await options.storage.delete(layout.manifest(options.source, run))
   }
   const segments = await sweep(options)
-  await options.storage.removeUnfinished()
+  for (const place of [`${options.source}/`, layout.keys]) await options.storage.removeUnfinished(place)
   return { plan, backups: given.length, segments }
 }
 

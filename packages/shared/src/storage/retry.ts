@@ -22,7 +22,7 @@ export function withRetries(storage: Storage, policy: RetryPolicy): Storage {
     stat: (key) => retried(() => storage.stat(key)),
     list: (prefix) => listOnceComplete(storage, prefix, retried),
     delete: (key) => retried(() => storage.delete(key)),
-    removeUnfinished: () => retried(() => storage.removeUnfinished()),
+    removeUnfinished: (prefix) => retried(() => storage.removeUnfinished(prefix)),
     now: () => retried(() => storage.now()),
   }
 }

@@ -33,11 +33,11 @@ export interface Storage {
   delete(key: string): Promise<void>
 
   /**
-   * Removes what writers that were killed in the middle left behind, where nobody has written for a day. It was
-   * never listed.
+   * Removes what writers that were killed in the middle left behind at keys that begin with `prefix`, which ends
+   * with `/`, where nobody has written for a day. It was never listed.
    * @returns how many
    */
-  removeUnfinished(): Promise<number>
+  removeUnfinished(prefix: string): Promise<number>
 
   /** The place's own clock, against which {@link StoredObject.modified} is to be read. */
   now(): Promise<Date>

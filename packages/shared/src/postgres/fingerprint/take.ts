@@ -116,6 +116,10 @@ async function fixSettings(client: pg.Client): Promise<void> {
   for (const [name, value] of Object.entries(settings)) {
     await client.query('SELECT set_config($1, $2, true)', [name, value])
   }
+  // Since 17.
+  await client.query(
+    `SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'`,
+  )
 }
 
 /** The first object id that is not the server's own: what has a lower one is in every new database (transam.h). */

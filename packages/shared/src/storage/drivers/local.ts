@@ -51,19 +51,18 @@ export class LocalStorage implements Storage {
     await this.#guard(() => removeFileDurably(this.#path(key)))
   }
 
-  async removeUnfinished(): Promise<number> {
-    return this.#guard(() => this.#removeUnfinishedIn(''))
+  async removeUnfinished(prefix: string): Promise<number> {
+    return this.#guard(() => this.#removeUnfinishedIn(this.#path(prefix.replace(/\/$/, ''))))
   }
 
   now(): Promise<Date> {
     return Promise.resolve(new Date())
   }
 
-  async #removeUnfinishedIn(directory: string): Promise<number> {
-    const path = join(this.#root, directory)
+  async #removeUnfinishedIn(path: string): Promise<number> {
     let removed = await removeTemporaries(path, await this.now())
     for (const entry of (await this.#ifThere(() => readdir(path, { withFileTypes: true }))) ?? []) {
-      if (entry.isDirectory()) removed += await this.#removeUnfinishedIn(join(directory, entry.name))
+      if (entry.isDirectory()) removed += await this.#removeUnfinishedIn(join(path, entry.name))
     }
     return removed
   }
@@ -119,12 +118,13 @@ export class LocalStorage implements Storage {
   }
 }
 
-/** Closes `directory` to others, as a repository's must be; creates it if needed. */
+/** Closes `directory` to others, as a repository's must be; creates it if needed. Clears its top level of unfinished files. */
 export async function openLocalDirectory(directory: string): Promise<void> {
   try {
     await ensureDirectory(directory)
     const { mode } = await stat(directory)
     if ((mode & 0o077) !== 0) await chmod(directory, 0o700)
+    await removeTemporaries(directory, new Date())
   } catch (error) {
     throw inWords(error, directory)
   }
