@@ -44,7 +44,7 @@ it('an empty environment is a valid configuration', () => {
     groups: [],
     defaults: {
       schedules: [{ cron: '0 2 * * *', timeZone: 'Europe/Amsterdam' }],
-      compression: { algorithm: 'zstd', level: 3 },
+      compression: { algorithm: 'zstd', level: 2 },
       cipher: 'none',
       retentionDays: 30,
       fingerprint: 'counts',
@@ -116,7 +116,7 @@ describe('a wrong value is reported with its variable, what is wrong, and what i
   it.each<[string, string, RegExp, string]>([
     ['BACKUP_COMPRESSION', 'maybe', /“maybe” is neither true nor false/, 'BACKUP_COMPRESSION=true'],
     ['BACKUP_COMPRESSION_ALGORITHM', 'zstandard', /nearest is zstd/, 'BACKUP_COMPRESSION_ALGORITHM=zstd'],
-    ['BACKUP_COMPRESSION_LEVEL', '20', /from 1 to 19/, 'BACKUP_COMPRESSION_LEVEL=3'],
+    ['BACKUP_COMPRESSION_LEVEL', '20', /from 1 to 19/, 'BACKUP_COMPRESSION_LEVEL=2'],
     ['BACKUP_ENCRYPTION_ALGORITHM', 'aes-256-ctr', /nearest is aes-256-/, 'aes-256-gcm'],
     ['BACKUP_CRON', '61 * * * *', /the minute “61”/, 'BACKUP_CRON="0 2 * * *"'],
     [

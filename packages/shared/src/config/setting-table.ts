@@ -55,7 +55,7 @@ export const settingTable: readonly Setting[] = [
   {
     path: 'compression.level',
     variables: ['BACKUP_COMPRESSION_LEVEL'],
-    builtIn: '3 for zstd, 6 for gzip',
+    builtIn: '2 for zstd, 6 for gzip',
     shown: ({ compression }) => String(compression.level),
   },
   {

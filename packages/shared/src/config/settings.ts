@@ -3,7 +3,7 @@ import type { FileSettings } from './file/grammar.ts'
 import type { Values } from './variables.ts'
 
 /** Levels where none is given. */
-const usualLevel = { none: 0, zstd: 3, gzip: 6 } as const
+const usualLevel = { none: 0, zstd: 2, gzip: 6 } as const
 
 /** What the environment says, and the built-in defaults beneath it. */
 export function settingsOfEnvironment(values: Values, destinations: readonly Destination[]): SourceSettings {

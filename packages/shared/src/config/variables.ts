@@ -136,8 +136,8 @@ export const variables = {
     section: 'Compression',
     about: 'From 1 (fast) to 19 (small) for zstd, to 9 for gzip.',
     fallback: undefined,
-    shownDefault: '3 for zstd, 6 for gzip',
-    example: '3',
+    shownDefault: '2 for zstd, 6 for gzip',
+    example: '2',
     parse: wholeNumber(1, 19),
   }),
   BACKUP_ENCRYPTION: variable({
