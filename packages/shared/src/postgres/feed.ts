@@ -39,16 +39,22 @@ export function startRestoring(
  * Hands `source` to a tool and waits for its end. When `source` fails the tool is killed before it could take
  * that for the end of its input.
  *
+ * pg_restore ends when it has all that the table of contents names, and leaves what comes after it, such as the
+ * padding of a tar: then `source` is read to its end all the same, so that what checks it has its say. psql has to
+ * read everything (`wholly`).
+ *
  * Whose error is thrown: the source's before the tool's, the tool's before that of the pipe between them.
  */
 export async function feed(
   { tool: { done, stdin }, stop }: Started,
   source: AsyncIterable<Uint8Array>,
+  { wholly }: { readonly wholly: boolean },
 ): Promise<void> {
   const broken: { by?: { error: unknown } } = {}
+  const chunks = source[Symbol.asyncIterator]()
   async function* watched(): AsyncGenerator<Uint8Array> {
     try {
-      yield* source
+      for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value
     } catch (error) {
       broken.by = { error }
       stop.abort(error)
@@ -60,11 +66,21 @@ export async function feed(
   fed.catch(() => undefined)
   try {
     await done
+    await fed.catch(async (cause: unknown) => {
+      if (broken.by !== undefined) throw broken.by.error
+      if (!wholly) return readOn(chunks)
+      throw new BackupError('RESTORE_FAILED', 'The restore ended before the whole script was read.', {
+        cause,
+      })
+    })
   } catch (error) {
     stop.abort(error)
     throw broken.by === undefined ? error : broken.by.error
+  } finally {
+    await chunks.return?.()
   }
-  await fed.catch((cause: unknown) => {
-    throw new BackupError('RESTORE_FAILED', 'The restore ended before the whole archive was read.', { cause })
-  })
+}
+
+async function readOn(chunks: AsyncIterator<Uint8Array>): Promise<void> {
+  for (let next = await chunks.next(); next.done !== true;) next = await chunks.next()
 }

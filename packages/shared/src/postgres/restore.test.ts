@@ -86,6 +86,31 @@ describe('restoreIntoNewDatabase', () => {
     expect(await exists('half')).toBe(false)
   })
 
+  it('reads its source to the end where the archive ends before, and hears what that says', async () => {
+    // More than the pipe and its buffers hold: pg_restore leaves without it.
+    const padding = Buffer.alloc(1_000_000)
+    let read = 0
+    async function* counted(): AsyncGenerator<Uint8Array> {
+      for await (const piece of inPieces(Buffer.concat([archive, padding]))) {
+        read += piece.length
+        yield piece
+      }
+    }
+    await restoreIntoNewDatabase(tools, shared.connection(), 'padded', {}, counted())
+    expect(read).toBe(archive.length + padding.length)
+    await expectSameAsSource('padded')
+
+    const tampered = new BackupError('SEGMENT_TAMPERED', 'Segment 7 was tampered with.')
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      yield* counted()
+      throw tampered
+    }
+    expect(await rejection(restoreIntoNewDatabase(tools, shared.connection(), 'late', {}, failing()))).toBe(
+      tampered,
+    )
+    expect(await exists('late')).toBe(false)
+  })
+
   it('leaves nothing of a truncated archive, wherever it was cut', async () => {
     for (const share of [0, 0.001, 0.4, 0.999]) {
       const cut = archive.subarray(0, Math.floor(archive.length * share))

@@ -132,7 +132,7 @@ async function restoreDirectly(restore: Restore): Promise<void> {
   )
   // It writes nothing there; its pipe must be at its end all the same before it counts as done.
   started.tool.stdout.resume()
-  await ('path' in source ? started.tool.done : feed(started, source))
+  await ('path' in source ? started.tool.done : feed(started, source, { wholly: false }))
 }
 
 /** pg_restore writes SQL, its first lines are mended, psql of the same version runs it. */
@@ -161,8 +161,8 @@ async function restoreThroughScript(restore: Restore): Promise<void> {
   runner.tool.stdout.resume()
   const script = withoutTransactionTimeout(writer.tool.stdout, onLeftOut)
   const [written, ran] = await Promise.allSettled([
-    'path' in source ? writer.tool.done : feed(writer, source),
-    feed(runner, script),
+    'path' in source ? writer.tool.done : feed(writer, source, { wholly: false }),
+    feed(runner, script, { wholly: true }),
   ])
   const writerFailure: unknown = await writer.tool.done.then(
     () => undefined,

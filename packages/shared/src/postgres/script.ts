@@ -73,7 +73,7 @@ async function runScript(
   const started = startRestoring(tools.psql, options, target, signal)
   // The answers of SELECT statements; nobody needs them.
   started.tool.stdout.resume()
-  await feed(started, script)
+  await feed(started, script, { wholly: true })
 }
 
 async function mendedFor(

@@ -22,7 +22,7 @@ export async function* archiveToScript(
     failureCode: 'RESTORE_FAILED',
     explain: explainRestore('pg_restore'),
   })
-  const fed = feed({ tool, stop }, archive)
+  const fed = feed({ tool, stop }, archive, { wholly: false })
   // It is awaited below, also when nobody reads to the end.
   fed.catch(() => undefined)
   try {
