@@ -2,8 +2,8 @@
 const floors = [
   ['errors'],
   ['config', 'logging', 'files', 'keys'],
-  ['storage', 'postgres', 'segments', 'queue', 'notify', 'schedule'],
-  ['spool', 'repository'],
+  ['storage', 'postgres', 'segments', 'notify', 'schedule'],
+  ['queue', 'spool', 'repository'],
   ['history'],
   ['health', 'backup'],
 ]

@@ -23,7 +23,7 @@ export function toolsOf({ database }: Installation): string[] {
         if (!environment.includes(ours)) return []
         const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
         // One that is being taken apart after its end has none.
-        return command === '' ? [] : [command]
+        return command.trim() === '' ? [] : [command]
       } catch (error) {
         if (['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
         throw error

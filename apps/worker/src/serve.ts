@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Step } from '@securyflex/shared/config'
 import { type Payloads, prefix, queueName, type RedisTarget } from '@securyflex/shared/queue'
+import { repeatStrategy } from '@securyflex/shared/schedule'
 import { type Processor, Worker } from 'bullmq'
 import { runEnded } from './claim.ts'
 import type { WorkerContext } from './context.ts'
@@ -48,7 +49,8 @@ export function serve(
   const options = { prefix, concurrency: concurrency[step], lockDuration, stalledInterval, maxStalledCount }
   const connection = { ...target, maxRetriesPerRequest: null }
   // BullMQ hands a signal only to a processor that declares three parameters.
-  const worker = new Worker(queueName(step, destination), noted, { ...options, connection })
+  const settings = { repeatStrategy }
+  const worker = new Worker(queueName(step, destination), noted, { ...options, connection, settings })
   worker.on('error', heard)
   worker.on('lockRenewalFailed', (ids) => {
     for (const id of ids) worker.cancelJob(id, 'lock lost' satisfies StopReason)

@@ -1,4 +1,5 @@
 import type { Step } from '@securyflex/shared/config'
+import { repeatStrategy } from '@securyflex/shared/schedule'
 import { type Job, type JobsOptions, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { prefix, queueName } from './names.ts'
@@ -25,7 +26,8 @@ export class Queues {
     const open = this.#queues.get(name)
     if (open !== undefined) return open
     // The connection is the caller's, who hears of its errors; it decides whether calls wait for Redis.
-    const queue = new Queue(name, { connection: this.redis, prefix, skipWaitingForReady: true })
+    const options = { connection: this.redis, prefix, skipWaitingForReady: true }
+    const queue = new Queue(name, { ...options, settings: { repeatStrategy } })
     queue.on('error', () => undefined)
     this.#queues.set(name, queue)
     return queue

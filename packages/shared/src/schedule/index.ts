@@ -1,1 +1,9 @@
-export { newestSlot, nextSlots, nextTimes, type PlannedTime, slotToAsk, spreadOf } from './slots.ts'
+export {
+  newestSlot,
+  nextSlots,
+  nextTimes,
+  type PlannedTime,
+  repeatStrategy,
+  slotToAsk,
+  spreadOf,
+} from './slots.ts'

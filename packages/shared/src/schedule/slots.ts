@@ -2,23 +2,92 @@ import { createHash } from 'node:crypto'
 import type { Schedule, SourceSettings } from '@securyflex/shared/config'
 import { CronExpressionParser } from 'cron-parser'
 
+const minute = 60_000
+const hour = 60 * minute
+
 /**
- * A slot is a moment at which a schedule is due. These functions are pure; cron-parser, which BullMQ uses too, says
- * what an expression means on the days on which clocks are changed: a time that does not exist comes an hour later,
- * and of one that exists twice the first is meant, unless the hour is open (`*`).
+ * A slot is a moment at which a schedule is due. These functions are pure. cron-parser says which times of day an
+ * expression means; what they are on the days on which clocks are changed is decided here, as cron does it (cron(8)
+ * of Debian): a time that does not exist comes later by as much as the clock is set forward, of one that exists twice
+ * the first is meant; a schedule of every hour (`*`) just follows the clock. cron-parser's own answer leaves out a
+ * whole day where clocks change at midnight, as in Cairo.
  */
 
-/** The first `many` slots after `after`; fewer if the expression ends. */
-export function nextSlots({ cron, timeZone }: Schedule, after: Date, many: number): Date[] {
-  const expression = CronExpressionParser.parse(cron, { currentDate: after, tz: timeZone })
-  return Array.from({ length: many }, () => expression.next().toDate())
+/** The first `many` slots after `after`. */
+export function nextSlots(schedule: Schedule, after: Date, many: number): Date[] {
+  const slots: Date[] = []
+  while (slots.length < many) slots.push(nextSlot(schedule, slots.at(-1) ?? after))
+  return slots
+}
+
+/** More than clocks are changed at once. The days that zones left out when they crossed the date line are the longest. */
+function marginOf({ cron }: Schedule): number {
+  return (isOfEveryHour(cron) ? 3 : 26) * hour
+}
+
+/** The first slot after `after`. */
+function nextSlot(schedule: Schedule, after: Date): Date {
+  const margin = marginOf(schedule)
+  const times = timesOfDay(schedule, after, -margin)
+  let best: number | undefined
+  for (;;) {
+    const time = times.next().toDate().getTime()
+    // Where clocks are set forward, a later time of day may come before one that has moved.
+    if (best !== undefined && time > wallClock(schedule, best) + margin) return new Date(best)
+    for (const slot of momentsOf(schedule, time)) {
+      if (slot > after.getTime() && slot < (best ?? Infinity)) best = slot
+    }
+  }
 }
 
 /** The newest slot that is not after `now`. */
-export function newestSlot({ cron, timeZone }: Schedule, now: Date): Date {
-  // The parser looks before the moment that it is given, and a slot at that very moment counts.
-  const currentDate = new Date(now.getTime() + 1)
-  return CronExpressionParser.parse(cron, { currentDate, tz: timeZone }).prev().toDate()
+export function newestSlot(schedule: Schedule, now: Date): Date {
+  const margin = marginOf(schedule)
+  const times = timesOfDay(schedule, now, margin)
+  let best: number | undefined
+  for (;;) {
+    const time = times.prev().toDate().getTime()
+    if (best !== undefined && time < wallClock(schedule, best) - margin) return new Date(best)
+    for (const slot of momentsOf(schedule, time)) {
+      if (slot <= now.getTime() && slot > (best ?? -Infinity)) best = slot
+    }
+  }
+}
+
+/** The times of day that the expression means, as if they were UTC, which knows no change of clocks. */
+function timesOfDay(schedule: Schedule, around: Date, distance: number) {
+  const currentDate = new Date(wallClock(schedule, around.getTime()) + distance)
+  return CronExpressionParser.parse(schedule.cron, { currentDate, tz: 'UTC' })
+}
+
+/** What clocks in the schedule's zone show at a moment, as if that were UTC; in ms. */
+function wallClock({ timeZone }: Schedule, moment: number): number {
+  const { offsetNanoseconds } = Temporal.Instant.fromEpochMilliseconds(moment).toZonedDateTimeISO(timeZone)
+  return moment + offsetNanoseconds / 1e6
+}
+
+/** The moments at which a time of day is due: one; or for a schedule of every hour none, one or two. */
+function momentsOf({ cron, timeZone }: Schedule, time: number): number[] {
+  const wall = Temporal.Instant.fromEpochMilliseconds(time).toZonedDateTimeISO('UTC').toPlainDateTime()
+  const at = (disambiguation: 'earlier' | 'later') =>
+    wall.toZonedDateTime(timeZone, { disambiguation }).epochMilliseconds
+  const [earlier, later] = [at('earlier'), at('later')]
+  if (earlier === later) return [earlier]
+  const exists = wallClock({ cron, timeZone }, earlier) === time
+  if (isOfEveryHour(cron)) return exists ? [earlier, later] : []
+  return [exists ? earlier : later]
+}
+
+function isOfEveryHour(cron: string): boolean {
+  return cron === '@hourly' || (cron.split(/\s+/)[1]?.startsWith('*') ?? false)
+}
+
+/** What BullMQ asks when it plans a scheduler's next job (`settings.repeatStrategy` of its queues and workers). */
+export function repeatStrategy(
+  now: number,
+  repeat: { readonly pattern?: string; readonly tz?: string },
+): number {
+  return nextSlot({ cron: repeat.pattern ?? '', timeZone: repeat.tz ?? 'UTC' }, new Date(now)).getTime()
 }
 
 /**
@@ -35,9 +104,6 @@ export function slotToAsk(
   const due = newest > slot ? newest : slot
   return now.getTime() - due.getTime() <= latenessHours * hour ? due : undefined
 }
-
-const hour = 3_600_000
-const minute = 60_000
 
 /** By how many milliseconds a source's schedules begin later: always the same for one source, evenly spread over all. */
 export function spreadOf(source: string, { spreadMinutes }: Pick<SourceSettings, 'spreadMinutes'>): number {

@@ -41,7 +41,8 @@ export async function takeFingerprint(
   if (level === 'off') return undefined
   if (client.getTransactionStatus() === 'T')
     return await inSubtransaction(client, () => record(client, level, selection))
-  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  // One message: a limit on the transaction (17 and newer) runs from its beginning.
+  await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${withoutTransactionLimit}`)
   try {
     return await record(client, level, selection)
   } finally {
@@ -116,11 +117,11 @@ async function fixSettings(client: pg.Client): Promise<void> {
   for (const [name, value] of Object.entries(settings)) {
     await client.query('SELECT set_config($1, $2, true)', [name, value])
   }
-  // Since 17.
-  await client.query(
-    `SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'`,
-  )
+  await client.query(withoutTransactionLimit)
 }
+
+/** Since 17. */
+const withoutTransactionLimit = `SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'`
 
 /** The first object id that is not the server's own: what has a lower one is in every new database (transam.h). */
 const firstNormalId = 16_384
