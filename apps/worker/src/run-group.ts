@@ -26,7 +26,8 @@ export interface GroupRun {
 
 /** What the run of a group leaves in the queue. */
 export interface GroupResult {
-  readonly outcome: 'success'
+  /** `degraded` if the role may not connect to some database that is not left out. */
+  readonly outcome: 'success' | 'degraded'
   readonly bytes: 0
   readonly destinations: []
   /** The runs that now stand for the group's databases. */
@@ -44,12 +45,16 @@ export async function runGroup(run: GroupRun): Promise<GroupResult> {
   try {
     await refuseIfCancelled(run)
     const { members, warnings } = await lookUp(run)
+    // What nobody backs up must not look like a success.
+    const outcome = warnings.length === 0 ? 'success' : 'degraded'
     const asked = { runs: [] as string[], warnings: [...warnings] }
     for (const member of members) await ask(run, member, asked)
     await context.passed('run:asked')
-    await run.report(reportOf(run, startedAt, { outcome: 'success', ...asked }))
+    const report = reportOf(run, startedAt, { outcome, ...asked })
+    await run.report(report)
+    if (outcome === 'degraded') await tell(run, report)
     context.logger.info(`Asked for the backups of ${String(asked.runs.length)} databases.`, { run: job.id })
-    return { outcome: 'success', bytes: 0, destinations: [], runs: asked.runs }
+    return { outcome, bytes: 0, destinations: [], runs: asked.runs }
   } catch (error) {
     run.signal.throwIfAborted()
     const known = asBackupError(error)
@@ -132,7 +137,7 @@ async function tryAgain({ context, job, token }: GroupRun, error: BackupError): 
 
 /** Nothing of the group is backed up: that stands in the history, and is told, like any run that failed. */
 async function giveUp(run: GroupRun, startedAt: Date, error: BackupError): Promise<UnrecoverableError> {
-  const { context, job, group, request } = run
+  const { job, group } = run
   const outcome = error.code === 'CANCELLED' ? 'cancelled' : 'failed'
   const told = {
     outcome,
@@ -141,16 +146,21 @@ async function giveUp(run: GroupRun, startedAt: Date, error: BackupError): Promi
   } as const
   const report = reportOf(run, startedAt, { runs: [], warnings: [], ...told })
   await run.report(report)
+  await tell(run, report)
+  // A run that is retried by hand begins to count anew.
+  await job.updateProgress({})
+  const text = redact(failureText(error))
+  return Object.assign(new UnrecoverableError(text), { stack: text })
+}
+
+/** Announces how the run of a group ended. */
+async function tell({ context, job, group, request }: GroupRun, report: RunReport): Promise<void> {
   const message = { ...composeMessage(report) }
   for (const channel of group.channels) {
     const id = jobIds.notify(job.id ?? '', job.attemptsMade, channel)
     const payload = { v: 1 as const, run: job.id ?? '', source: request.source, channel, message }
     await context.queues.add('notify', id, payload)
   }
-  // A run that is retried by hand begins to count anew.
-  await job.updateProgress({})
-  const text = redact(failureText(error))
-  return Object.assign(new UnrecoverableError(text), { stack: text })
 }
 
 function reportOf(

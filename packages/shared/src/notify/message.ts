@@ -128,7 +128,10 @@ function sentence(report: FinishedRun, seconds: number): string {
     one.reason === undefined ? [] : [`${one.name}: ${one.reason}`],
   )
   const why = [reason, hint, ...failed, ...warnings].filter((part) => part !== undefined)
-  return [`Backup of ${source} ${openings[outcome]} (${facts}).`, ...new Set(why)].join(' ')
+  // The run of a server's databases goes to no destination itself.
+  const opening =
+    outcome === 'degraded' && destinations.length === 0 ? 'succeeded only in part' : openings[outcome]
+  return [`Backup of ${source} ${opening} (${facts}).`, ...new Set(why)].join(' ')
 }
 
 function showBytes(bytes: number): string {
