@@ -78,12 +78,15 @@ export function storageContract(name: string, open: () => Promise<OpenedStorage>
     })
 
     describe('put', () => {
-      it.each([0, 1, 64 * 1024, 8 * 1024 * 1024 + 112])('keeps %i bytes as they are', async (size) => {
-        const body = randomBytes(size)
-        await storage.put(`sizes/${String(size)}`, body)
-        expect(digest(await storage.get(`sizes/${String(size)}`))).toBe(digest(body))
-        expect((await storage.stat(`sizes/${String(size)}`))?.size).toBe(size)
-      })
+      it.each([0, 1, 64 * 1024, 8 * 1024 * 1024 + 112, 64 * 1024 * 1024])(
+        'keeps %i bytes as they are',
+        async (size) => {
+          const body = randomBytes(size)
+          await storage.put(`sizes/${String(size)}`, body)
+          expect(digest(await storage.get(`sizes/${String(size)}`))).toBe(digest(body))
+          expect((await storage.stat(`sizes/${String(size)}`))?.size).toBe(size)
+        },
+      )
 
       it('replaces what is there', async () => {
         await storage.put('replaced', Buffer.from('a long first content'))
@@ -143,10 +146,38 @@ export function storageContract(name: string, open: () => Promise<OpenedStorage>
         }
       })
 
+      it('refuses a second writer with other content, and leaves one with the same content what is his', async () => {
+        const [mine, other] = [randomBytes(1000), randomBytes(1000)]
+        expect(await storage.putIfAbsent('once', mine)).toBe(true)
+        expect(await storage.putIfAbsent('once', other)).toBe(false)
+        expect(await storage.putIfAbsent('once', mine)).toBe(false)
+        expect((await storage.get('once'))?.equals(mine)).toBe(true)
+      })
+
       it('stores again what was deleted', async () => {
         await storage.putIfAbsent('again', Buffer.from('first'))
         await storage.delete('again')
         expect(await storage.putIfAbsent('again', Buffer.from('second'))).toBe(true)
+      })
+    })
+
+    describe('a range', () => {
+      const body = randomBytes(100_000)
+      const part = async (start: number, length: number) => storage.get('ranged', { start, length })
+
+      it('is that part of the object, as far as it goes', async () => {
+        await storage.put('ranged', body)
+        expect((await part(0, 1))?.equals(body.subarray(0, 1))).toBe(true)
+        expect((await part(70_000, 200))?.equals(body.subarray(70_000, 70_200))).toBe(true)
+        expect((await part(99_990, 200))?.equals(body.subarray(99_990))).toBe(true)
+        expect((await part(0, 1_000_000))?.equals(body)).toBe(true)
+      })
+
+      it('has no bytes behind the end, and is nothing where nothing is', async () => {
+        expect((await part(100_000, 10))?.length).toBe(0)
+        await storage.put('ranged-empty', Buffer.alloc(0))
+        expect((await storage.get('ranged-empty', { start: 0, length: 10 }))?.length).toBe(0)
+        expect(await storage.get('ranged-nothing', { start: 0, length: 10 })).toBeUndefined()
       })
     })
 

@@ -78,7 +78,7 @@ async function segmentOf(run: string): Promise<string> {
   if (stream === undefined) throw new Error('no archive')
   const entries = await Array.fromAsync(reader.entries(stream), ({ id }) => Buffer.from(id))
   const [destination] = installation.config.destinations
-  if (entries[1] === undefined || destination === undefined) throw new Error('a single segment')
+  if (entries[1] === undefined || destination?.kind !== 'local') throw new Error('a single segment')
   return join(destination.directory, layout.segment(installation.source, entries[1]))
 }
 

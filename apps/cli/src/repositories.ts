@@ -5,7 +5,7 @@ import { openStorageForReading, type Storage } from '@securyflex/shared/storage'
 
 /** The stores of the configured destinations; nothing is created in them. */
 export function openRepositories(config: Config): Storage[] {
-  return config.destinations.map(openStorageForReading)
+  return config.destinations.map((one) => openStorageForReading(one))
 }
 
 /**

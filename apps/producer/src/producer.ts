@@ -91,7 +91,7 @@ export async function startProducer(
 
 /** What follows from the configuration. */
 async function opened(config: Config): Promise<Pick<ReconcilerContext, 'config' | 'storages' | 'keys'>> {
-  const storages = await Promise.all(config.destinations.map(openStorage))
+  const storages = await Promise.all(config.destinations.map((one) => openStorage(one)))
   return { config, storages, keys: new KeyRing(config.keys) }
 }
 

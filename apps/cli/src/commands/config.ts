@@ -57,13 +57,7 @@ function report({ file, redis, destinations, sources, schedules }: Checked): str
     `Configuration: ${file ?? 'the environment'}`,
     `Redis: ${redis.shown ?? 'none is named; npm start and npm run backup bring their own'}${redis.shown === null ? '' : ` ${state(redis.problem, `answers, version ${redis.version ?? ''}`)}`}`,
     'Destinations:',
-    ...table(
-      destinations.map((one) => [
-        one.name,
-        one.shown,
-        state(one.problem, `${size(one.free ?? 0)} free${one.missing ? ', made by the first backup' : ''}`),
-      ]),
-    ),
+    ...table(destinations.map((one) => [one.name, one.shown, state(one.problem, fine(one))])),
     sources.length === 0
       ? 'Sources: none; add one with: npx --no securyflex-backup source add <url>'
       : 'Sources:',
@@ -84,6 +78,11 @@ function report({ file, redis, destinations, sources, schedules }: Checked): str
       ...next.map((time) => `  ${moment(new Date(time), timeZone)}`),
     ]),
   ].join('\n')
+}
+
+function fine({ free, missing, remarks }: Checked['destinations'][number]): string {
+  const room = free === null ? 'can be written, read, listed' : `${size(free)} free`
+  return [missing ? `${room}, made by the first backup` : room, ...remarks].join('; ')
 }
 
 function table(rows: readonly (readonly string[])[]): string[] {

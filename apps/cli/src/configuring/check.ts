@@ -1,4 +1,4 @@
-import type { Config, Source, SourceGroup } from '@securyflex/shared/config'
+import { type Config, shownPlace, type Source, type SourceGroup } from '@securyflex/shared/config'
 import { asBackupError, type BackupError, describe } from '@securyflex/shared/errors'
 import { connectOrFail } from '@securyflex/shared/queue'
 import { nextTimes } from '@securyflex/shared/schedule'
@@ -23,9 +23,11 @@ export interface Checked {
 interface CheckedDestination {
   readonly name: string
   readonly shown: string
-  /** Bytes. */
+  /** Bytes; null where nobody knows, as in a cloud. */
   readonly free: number | null
   readonly missing: boolean
+  /** What works there, but not as one may expect. */
+  readonly remarks: readonly string[]
   readonly problem: string | null
 }
 
@@ -113,10 +115,12 @@ async function checkDestination(
   noted: Noted,
 ): Promise<CheckedDestination> {
   try {
-    return { ...(await tryDestination(destination, { create: false })), problem: null }
+    const { free, ...tried } = await tryDestination(destination, { create: false })
+    return { ...tried, free: free ?? null, problem: null }
   } catch (error) {
-    const { name, directory } = destination
-    return { name, shown: directory, free: null, missing: false, problem: noted(error) }
+    const { name } = destination
+    const nothing = { free: null, missing: false, remarks: [] }
+    return { name, shown: shownPlace(destination), ...nothing, problem: noted(error) }
   }
 }
 

@@ -233,7 +233,8 @@ function because({ reason }: RunEnd): string {
 }
 
 function repositoryOf({ config }: Stage): string {
-  return config.destinations[0]?.directory ?? ''
+  const [destination] = config.destinations
+  return destination?.kind === 'local' ? destination.directory : ''
 }
 
 async function sayKept(stage: Stage): Promise<void> {

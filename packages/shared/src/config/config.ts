@@ -1,5 +1,6 @@
 import type { Secret } from '@securyflex/shared/errors'
 import type { Connection } from './connection/connection.ts'
+import type { Destination } from './destinations/destination.ts'
 import type { Step } from './steps.ts'
 
 /** The whole configuration, validated; the only form in which other rooms see the environment. */
@@ -110,17 +111,6 @@ export interface Limits {
   /** By the server's name. */
   readonly servers: Readonly<Record<string, number>>
   readonly runs: number | undefined
-}
-
-/** A place that holds a repository. */
-export type Destination = LocalDestination
-
-/** A repository in a directory of this machine. */
-export interface LocalDestination {
-  readonly kind: 'local'
-  readonly name: string
-  /** Absolute path. */
-  readonly directory: string
 }
 
 /** `level` is 0 for `none`, 1–9 for gzip and 1–19 for zstd. */

@@ -1,4 +1,6 @@
 import type { Config, Source, SourceGroup, SourceSettings } from './config.ts'
+import { type Destination, shownPlace } from './destinations/destination.ts'
+import { secretSettings } from './destinations/said.ts'
 import type { ConfigurationFile } from './file/read.ts'
 import { load, type Loaded, type LoadOptions } from './load.ts'
 import { settingTable } from './setting-table.ts'
@@ -60,11 +62,7 @@ export function explainConfig(options: LoadOptions = {}): Explanation {
   return {
     config,
     variables: (Object.keys(variables) as VariableName[]).map((name) => explainVariable(name, loaded, given)),
-    destinations: config.destinations.map(({ name, directory }) => ({
-      setting: name,
-      value: directory,
-      from: file?.content.destinations?.[name] ? file.place(['destinations', name]) : given('BACKUP_DIR'),
-    })),
+    destinations: config.destinations.flatMap((one) => explainDestination(one, file, given)),
     limits: explainLimits(config, file),
     defaults: explainSettings(config.defaults, file, undefined, given),
     sources: [
@@ -100,6 +98,29 @@ function explainVariable(
   const value = isSet && secret ? (shown[name] ?? '[secret]') : (environment[name] ?? plain(shownDefault))
   return { setting: name, value: values[name] === undefined && isSet ? '' : value, from: given(name) }
 }
+
+/** Where it is, and what the file says of it. */
+function explainDestination(
+  destination: Destination,
+  file: ConfigurationFile | undefined,
+  given: (...names: VariableName[]) => string,
+): Explained[] {
+  const { name, kind } = destination
+  const said = file?.content.destinations?.[name]
+  const variable = kind === 'local' ? 'BACKUP_DIR' : 'BACKUP_CLOUD_PROVIDER'
+  const from = said === undefined ? given(variable) : file?.place(['destinations', name])
+  const settings = Object.entries(said ?? {}).filter(([, value]) => value !== undefined)
+  return [
+    { setting: name, value: shownPlace(destination), from: from ?? '' },
+    ...settings.map(([key, value]) => ({
+      setting: `${name}.${key}`,
+      value: (secretSettings as readonly string[]).includes(key) ? '[secret]' : written(value),
+      from: file?.place(['destinations', name, key]) ?? '',
+    })),
+  ]
+}
+
+const written = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value))
 
 const plain = (text: string) => text.replaceAll('`', '')
 

@@ -4,11 +4,9 @@ export type {
   Compression,
   Config,
   Dashboard,
-  Destination,
   FingerprintLevel,
   Keys,
   Limits,
-  LocalDestination,
   Logs,
   LogLevel,
   RedisAddress,
@@ -24,6 +22,14 @@ export type {
 } from './config.ts'
 export type { Connection, Host, ParsedConnection, Ssl, SslMode } from './connection/connection.ts'
 export { wantsDebug } from './debug.ts'
+export {
+  type AzureDestination,
+  type Destination,
+  type GcsDestination,
+  type LocalDestination,
+  type S3Destination,
+  shownPlace,
+} from './destinations/destination.ts'
 export { type Step, steps } from './steps.ts'
 export { parseConnection } from './connection/parse.ts'
 export { groupOf, leavesOut, memberName, memberOf } from './group.ts'
@@ -33,5 +39,5 @@ export { configurationSchema } from './file/schema.ts'
 export { inheritedEnvironment, searchPath, separateEnvironment } from './inherit.ts'
 export { loadConfig, type LoadOptions, type Need, type Texts } from './load.ts'
 export { isLoopback } from './parsers.ts'
-export { type Reloaded, reloadConfig, type Reloading, reloadOnHangup } from './reload.ts'
+export { isSame, type Reloaded, reloadConfig, type Reloading, reloadOnHangup } from './reload.ts'
 export { findGroup, requireSource, settingsOf } from './source.ts'

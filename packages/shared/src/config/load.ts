@@ -1,5 +1,7 @@
 import { join, resolve } from 'node:path'
-import type { Config, Destination, RequestedOptions, WorkerSettings } from './config.ts'
+import type { Config, RequestedOptions, WorkerSettings } from './config.ts'
+import type { Destination } from './destinations/destination.ts'
+import { findDestinations } from './destinations/find.ts'
 import { type Environment, findForeign, readEnvironment, readVariable } from './environment.ts'
 import { type ConfigurationFile, readConfigurationFile } from './file/read.ts'
 import { isLoopback } from './parsers.ts'
@@ -64,7 +66,10 @@ export function load(options: LoadOptions = {}): Loaded {
   problems.push(...findForeign(environment))
   const values = readValues(environment, directory, problems)
   const file = readConfigurationFile(values.BACKUP_CONFIG, environment, directory, problems, texts?.file)
-  const destinations = destinationsOf(values, file, directory)
+  const destinations = findDestinations(
+    { values, environment, file, directory, home: home(values, directory) },
+    problems,
+  )
   const defaults = settingsOfEnvironment(values, destinations)
   const found = findSources({ values, environment, file, destinations, defaults }, problems)
   problems.push(...findMissing(values, found, problems, needs), ...findContradictions(values))
@@ -72,19 +77,6 @@ export function load(options: LoadOptions = {}): Loaded {
   const warnings = [...found.warnings, ...findOversights(values, found)]
   const config = assemble({ values, environment, file, destinations, found, warnings, directory })
   return { config, values, environment, file }
-}
-
-/** Those of the file; without any, the directory that the environment names. */
-function destinationsOf(
-  values: Values,
-  file: ConfigurationFile | undefined,
-  working: string,
-): readonly Destination[] {
-  const named = Object.entries(file?.content.destinations ?? {})
-  if (named.length === 0) {
-    return [{ kind: 'local', name: 'local', directory: join(home(values, working), 'repository') }]
-  }
-  return named.map(([name, { kind, directory }]) => ({ kind, name, directory: resolve(working, directory) }))
 }
 
 const home = (values: Values, working: string) => values.BACKUP_DIR ?? join(working, 'backups')

@@ -115,3 +115,45 @@ const leastToken = 24
 export function text(value: string): string {
   return value
 }
+
+/** Where a store listens, with the protocol; no user, no question mark. */
+export function endpoint(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new Wrong(`“${redactedAddress(text)}” is not an address that begins with https:// or http://`)
+  }
+  if (url.username !== '' || url.search !== '' || url.hash !== '') {
+    throw new Wrong('an endpoint is an address alone: no user, and nothing after a question mark')
+  }
+  return text
+}
+
+/** Whoever pastes an address with a password in it is not to find it in an error. */
+function redactedAddress(text: string): string {
+  return text.replace(/\/\/[^@/]*@/, '//…@').replace(/\?.*$/s, '?…')
+}
+
+/** What comes before the names of all objects: empty, or ending with `/`. */
+export function prefix(text: string): string {
+  const parts = text.split('/').filter((part) => part !== '')
+  if (parts.some((part) => part === '.' || part === '..' || part.includes('\0'))) {
+    throw new Wrong(`“${text}” has a part that is “.” or “..”`)
+  }
+  return parts.length === 0 ? '' : `${parts.join('/')}/`
+}
+
+/** A bucket or container, as all three providers name them. */
+export function bucket(text: string): string {
+  if (/^[a-zA-Z0-9$][a-zA-Z0-9._-]{1,221}[a-zA-Z0-9]$/.test(text)) return text
+  throw new Wrong(`“${text}” is not the name of a bucket: letters, digits, “-”, “_” and “.”`)
+}
+
+/** Bytes a second: `10MB`, `500 KiB/s`. */
+export function bandwidth(text: string): number {
+  const bytes = size(text.replace(/\/s$/, ''))
+  if (bytes >= leastBandwidth) return bytes
+  throw new Wrong('less than 256KiB a second cannot keep up with a run')
+}
+
+/** A batch of 32 MiB then takes two minutes; a destination that stores none for fifteen is dropped. */
+const leastBandwidth = 256 * 2 ** 10

@@ -59,8 +59,8 @@ function namedOf({ sources, groups, destinations }: Config): { readonly name: st
   return [...sources, ...groups, ...destinations.map((one) => ({ ...one, name: `destination ${one.name}` }))]
 }
 
-/** Secrets count by their values, which they hide from every ordinary comparison. */
-function isSame(one: unknown, other: unknown): boolean {
+/** Whether two parts of a configuration are equal. Secrets count by their values, which they hide from every ordinary comparison. */
+export function isSame(one: unknown, other: unknown): boolean {
   return isDeepStrictEqual(revealed(one), revealed(other))
 }
 

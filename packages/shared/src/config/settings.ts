@@ -1,4 +1,5 @@
-import type { Cipher, Compression, Destination, Schedule, SourceSettings } from './config.ts'
+import type { Cipher, Compression, Schedule, SourceSettings } from './config.ts'
+import type { Destination } from './destinations/destination.ts'
 import type { FileSettings } from './file/grammar.ts'
 import type { Values } from './variables.ts'
 

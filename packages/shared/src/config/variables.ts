@@ -1,7 +1,8 @@
 import { Secret } from '@securyflex/shared/errors'
 import { redisAddress, webhookAddress } from './addresses.ts'
 import { key, keys } from './key-strength.ts'
-import { boolean, host, name, oneOf, path, size, stepList, text, token, wholeNumber } from './parsers.ts'
+import { boolean, bucket, endpoint, host, name, oneOf, path, prefix } from './parsers.ts'
+import { size, stepList, text, token, wholeNumber } from './parsers.ts'
 import { type Step, steps } from './steps.ts'
 import { cron, timeZone } from './time.ts'
 import { variable } from './variable.ts'
@@ -73,6 +74,64 @@ export const variables = {
     shownDefault: '`./backups`',
     example: '/srv/backups',
     parse: path,
+  }),
+  BACKUP_LOCAL: variable({
+    section: 'Where backups are kept',
+    about:
+      'Whether backups are kept in `repository` in `BACKUP_DIR`. They are, beside the cloud too, unless this is false or the configuration file names destinations.',
+    fallback: undefined,
+    shownDefault: 'true, without destinations in the file',
+    example: 'true',
+    parse: boolean,
+  }),
+  BACKUP_CLOUD_PROVIDER: variable({
+    section: 'Where backups are kept',
+    about:
+      'Keeps backups in a cloud as well, as the destination `cloud`: `aws` (Amazon S3 and stores that speak its protocol), `azure` or `gcp`. Who may do so is said by the provider’s own variables and files; see [destinations.md](destinations.md).',
+    fallback: undefined,
+    shownDefault: 'none',
+    example: 'aws',
+    parse: oneOf('aws', 'azure', 'gcp'),
+  }),
+  BACKUP_CLOUD_BUCKET: variable({
+    section: 'Where backups are kept',
+    about: 'The bucket, or Azure’s container. It must be there.',
+    fallback: undefined,
+    shownDefault: 'none',
+    example: 'company-backups',
+    parse: bucket,
+  }),
+  BACKUP_CLOUD_REGION: variable({
+    section: 'Where backups are kept',
+    about: 'The region; Amazon’s only.',
+    fallback: undefined,
+    shownDefault: '`AWS_REGION`, or that of `~/.aws`',
+    example: 'eu-central-1',
+    parse: text,
+  }),
+  BACKUP_CLOUD_PREFIX: variable({
+    section: 'Where backups are kept',
+    about: 'What comes before the names of all objects there.',
+    fallback: undefined,
+    shownDefault: 'nothing',
+    example: 'production',
+    parse: prefix,
+  }),
+  BACKUP_CLOUD_ENDPOINT: variable({
+    section: 'Where backups are kept',
+    about: 'Where the store listens, if it is not the provider’s own.',
+    fallback: undefined,
+    shownDefault: 'the provider’s',
+    example: 'https://s3.example.com',
+    parse: endpoint,
+  }),
+  BACKUP_CLOUD_ALLOW_HTTP: variable({
+    section: 'Where backups are kept',
+    about: 'Allows an endpoint without TLS, in a network of one’s own.',
+    fallback: undefined,
+    shownDefault: 'false',
+    example: 'false',
+    parse: boolean,
   }),
   BACKUP_INSTALLATION: variable({
     section: 'Where backups are kept',

@@ -8,6 +8,8 @@ export interface ErrorDetails {
   readonly cause?: unknown
   /** Overrides the class of the code's table where this occurrence is known to differ. */
   readonly class?: ErrorClass
+  /** How long the other side asks to be left alone, in ms. */
+  readonly retryAfter?: number | undefined
 }
 
 /**
@@ -18,6 +20,7 @@ export class BackupError extends Error {
   readonly code: ErrorCode
   readonly hint: string | undefined
   readonly class: ErrorClass
+  readonly retryAfter: number | undefined
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(redact(message), details.cause === undefined ? {} : { cause: details.cause })
@@ -25,6 +28,7 @@ export class BackupError extends Error {
     this.code = code
     this.hint = details.hint === undefined ? undefined : redact(details.hint)
     this.class = details.class ?? codes[code].class
+    this.retryAfter = details.retryAfter
   }
 
   /** The process's exit status for this error, from the table. */

@@ -1,2 +1,3 @@
+export type { Limiter } from './bandwidth.ts'
 export { openStorage, openStorageForReading } from './open.ts'
-export type { Storage, StoredObject } from './storage.ts'
+export type { ByteRange, Storage, StoredObject } from './storage.ts'

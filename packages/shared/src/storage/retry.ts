@@ -7,6 +7,8 @@ export interface RetryPolicy {
   readonly attempts: number
   /** Before the second attempt, in ms; doubled for each further one, with up to half as jitter. */
   readonly firstDelay: number
+  /** The longest wait that a place may ask for, in ms; who asks for more is not tried again. Default: two minutes. */
+  readonly longestWait?: number
   readonly signal?: AbortSignal
 }
 
@@ -18,7 +20,7 @@ export function withRetries(storage: Storage, policy: RetryPolicy): Storage {
     shown: storage.shown,
     put: (key, body) => retried(() => storage.put(key, body)),
     putIfAbsent: (key, body) => retried(() => storage.putIfAbsent(key, body)),
-    get: (key) => retried(() => storage.get(key)),
+    get: (key, range) => retried(() => storage.get(key, range)),
     stat: (key) => retried(() => storage.stat(key)),
     list: (prefix) => listOnceComplete(storage, prefix, retried),
     delete: (key) => retried(() => storage.delete(key)),
@@ -52,14 +54,17 @@ async function* listOnceComplete(
   }
 }
 
-async function retry<T>(call: () => Promise<T>, { attempts, firstDelay, signal }: RetryPolicy): Promise<T> {
+async function retry<T>(call: () => Promise<T>, policy: RetryPolicy): Promise<T> {
+  const { attempts, firstDelay, longestWait = 120_000, signal } = policy
   for (let attempt = 1; ; attempt++) {
     try {
       return await call()
     } catch (error) {
       // What is no BackupError is a mistake in the program, a key that is none, say.
       if (!(error instanceof BackupError) || error.class !== 'transient' || attempt >= attempts) throw error
-      const wait = firstDelay * 2 ** (attempt - 1) * (1 + Math.random() / 2)
+      const asked = error.retryAfter ?? 0
+      if (asked > longestWait) throw error
+      const wait = Math.max(asked, firstDelay * 2 ** (attempt - 1) * (1 + Math.random() / 2))
       await delay(wait, undefined, signal === undefined ? {} : { signal })
     }
   }

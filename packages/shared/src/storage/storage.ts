@@ -5,8 +5,9 @@
  * - Keys are relative, with `/` between parts; no part is empty, `.` or `..`.
  * - Objects are small (a sealed segment is at most 9 MiB), so bodies are buffers.
  * - A driver never retries; `withRetries` does, from the error's class. Every call may be repeated.
+ * - A call on which nothing moves ends by itself, as STORAGE_UNREACHABLE.
  * - Errors are BackupErrors: STORAGE_UNREACHABLE is transient; STORAGE_REFUSED (credentials, rights,
- *   read-only) and STORAGE_FULL are permanent. An object that is not there is no error.
+ *   read-only), STORAGE_FULL and STORAGE_LOCKED are permanent. An object that is not there is no error.
  */
 export interface Storage {
   /** The destination's configured name. */
@@ -14,14 +15,17 @@ export interface Storage {
   /** Where this is, for people; never with a secret. */
   readonly shown: string
 
-  /** Stores `body` under `key`, replacing what is there. Once it resolves, the object is durable and whole. */
+  /**
+   * Stores `body` under `key`, replacing what is there. Once it resolves, the object is durable and whole: the place
+   * itself has compared it with a checksum.
+   */
   put(key: string, body: Uint8Array): Promise<void>
 
-  /** Like {@link put} but never replaces: `false` if `key` exists, whatever it holds. */
+  /** Like {@link put} but never replaces: `false` if `key` exists, whatever it holds, perhaps by an earlier try. */
   putIfAbsent(key: string, body: Uint8Array): Promise<boolean>
 
-  /** The whole object; undefined if there is none. */
-  get(key: string): Promise<Buffer | undefined>
+  /** The whole object, or as much of `range` as it has; undefined if there is none. */
+  get(key: string, range?: ByteRange): Promise<Buffer | undefined>
 
   /** Size and age of an object; undefined if there is none. */
   stat(key: string): Promise<StoredObject | undefined>
@@ -49,4 +53,10 @@ export interface StoredObject {
   readonly size: number
   /** When it was last stored, by the place's own clock. */
   readonly modified: Date
+}
+
+/** Part of an object; `start` counts from 0, `length` is at least 1. */
+export interface ByteRange {
+  readonly start: number
+  readonly length: number
 }

@@ -113,14 +113,19 @@ export function planInstallation(
 /** Adds a place for backups. @throws CONFIG_INVALID for what is wrong or there already */
 export function planDestination(name: string, settings: Entry, where: Whereabouts = {}): Addition {
   const { env, directory, paths, before } = look(where)
-  const { config, file } = load({ env, directory, needs: [], texts: before })
+  const { config, values, file } = load({ env, directory, needs: [], texts: before })
   const first = before.file === '' ? opening(paths.file) : before.file
-  const [implied] = config.destinations
   // Where the file names none, backups go to BACKUP_DIR: they still do, beside the new place.
-  const isImplied = implied !== undefined && file?.content.destinations?.[implied.name] === undefined
-  const whole = isImplied
-    ? withEntry(first, 'destinations', implied.name, { kind: implied.kind, directory: implied.directory })
-    : first
+  const implied =
+    values.BACKUP_LOCAL === undefined
+      ? config.destinations.find(
+          ({ kind, name: one }) => kind === 'local' && !file?.content.destinations?.[one],
+        )
+      : undefined
+  const whole =
+    implied?.kind === 'local'
+      ? withEntry(first, 'destinations', implied.name, { kind: 'local', directory: implied.directory })
+      : first
   const after = { file: withEntry(whole, 'destinations', name, settings), dotenv: before.dotenv }
   const added = loadConfig({ env, directory, needs: [], texts: after })
   return { name, paths, before, after, variables: [], config, added }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { boolean, name, oneOf, path, text, wholeNumber } from '../parsers.ts'
+import { bandwidth, boolean, bucket, endpoint, name, oneOf } from '../parsers.ts'
+import { path, prefix, text, wholeNumber } from '../parsers.ts'
 import { cron, timeZone } from '../time.ts'
 import { Wrong } from '../wrong.ts'
 
@@ -200,14 +201,120 @@ function directory(given: string): string {
   return path(given, '/') && given
 }
 
-const destination = z.strictObject({
-  kind: value(oneOf('local'), 'local', 'What kind of place it is.', among('local')),
-  directory: value(
-    directory,
-    '/srv/backups',
-    'The directory of the repository; a relative one starts at the working directory.',
-  ),
-})
+/** One value that may be left out. */
+const maybe = <Value>(parse: (text: string) => Value, example: string, about: string, shape?: Shape) =>
+  value(parse, example, about, shape).optional()
+const maybeBoolean = (example: string, about: string) => maybe(boolean, example, about, among(true, false))
+
+/** Which of these a kind has, and what it must have, is said where destinations are put together. */
+const destination = z
+  .strictObject({
+    kind: value(
+      oneOf('local', 's3', 'azure', 'gcs'),
+      'local',
+      'What kind of place it is; [destinations.md](destinations.md) tells of each.',
+      among('local', 's3', 'azure', 'gcs'),
+    ),
+    uploads: maybe(
+      wholeNumber(1, 1000),
+      '4',
+      'The most batches that all workers together store there at a time.',
+      between(1, 1000),
+    ),
+    bandwidth: maybe(
+      bandwidth,
+      '20MB',
+      'The most bytes a second that all workers together send there and read from there.',
+    ),
+    directory: maybe(
+      directory,
+      '/srv/backups',
+      'local: the directory of the repository; a relative one starts at the working directory.',
+    ),
+    bucket: maybe(bucket, 'company-backups', 's3, gcs: the bucket.'),
+    container: maybe(bucket, 'backups', 'azure: the container.'),
+    prefix: maybe(prefix, 'production', 'What comes before the names of all objects.'),
+    endpoint: maybe(
+      endpoint,
+      'https://s3.example.com',
+      'Where the store listens, if not where its provider usually does.',
+    ),
+    allowHttp: maybeBoolean('true', 'Allows an endpoint without TLS.'),
+    patienceSeconds: maybe(
+      wholeNumber(1, 3600),
+      '60',
+      'A connection on which nothing moves for so long is given up; default: 60.',
+      between(1, 3600),
+    ),
+    storageClass: maybe(
+      text,
+      'STANDARD_IA',
+      'Storage class (s3, gcs) or access tier (azure) of what is stored; one that can be read at once.',
+    ),
+    region: maybe(text, 'eu-central-1', 's3: the region; default: that of the provider’s own settings.'),
+    pathStyle: maybeBoolean(
+      'true',
+      's3: https://host/bucket instead of https://bucket.host; default: true with an endpoint of one’s own.',
+    ),
+    encryption: maybe(
+      oneOf('sse-s3', 'sse-kms', 'sse-c'),
+      'sse-kms',
+      's3: how the store encrypts what it keeps, besides the encryption of this product.',
+      among('sse-s3', 'sse-kms', 'sse-c'),
+    ),
+    kmsKey: maybe(text, 'alias/backups', 's3, with sse-kms: the key; default: the account’s own.'),
+    customerKey: maybe(
+      text,
+      '${BACKUP_CUSTOMER_KEY}',
+      's3, with sse-c: 32 bytes in base64; without them nothing there can be read.',
+    ),
+    objectLock: z
+      .strictObject({
+        mode: maybe(
+          oneOf('governance', 'compliance'),
+          'compliance',
+          'Who may lift the lock: some users, or nobody.',
+          among('governance', 'compliance'),
+        ),
+        days: maybe(
+          days,
+          '40',
+          'Days for which nothing stored can be removed or replaced.',
+          between(1, 36_500),
+        ),
+      })
+      .optional(),
+    checksums: maybe(
+      oneOf('sha256', 'md5'),
+      'md5',
+      's3: what the store compares arriving bytes with; md5 for stores that refuse the newer headers.',
+      among('sha256', 'md5'),
+    ),
+    conditionalWrites: maybeBoolean('false', 's3: false for a store without If-None-Match.'),
+    accessKeyId: maybe(
+      text,
+      '${S3_ACCESS_KEY_ID}',
+      's3: the access key; default: the provider’s usual chain.',
+    ),
+    secretAccessKey: maybe(text, '${S3_SECRET_ACCESS_KEY}', 's3: its secret.'),
+    sessionToken: maybe(text, '${S3_SESSION_TOKEN}', 's3: of temporary keys.'),
+    profile: maybe(text, 'backups', 's3: a profile of ~/.aws.'),
+    account: maybe(name, 'companybackups', 'azure: the storage account.'),
+    accountKey: maybe(text, '${AZURE_ACCOUNT_KEY}', 'azure: one of the account’s two keys.'),
+    connectionString: maybe(text, '${AZURE_CONNECTION_STRING}', 'azure: as the portal shows it.'),
+    sas: maybe(text, '${AZURE_SAS}', 'azure: a shared access signature.'),
+    identity: maybe(
+      text,
+      '00000000-0000-0000-0000-000000000000',
+      'azure: the client id of a managed identity; default: the provider’s usual chain.',
+    ),
+    credentials: maybe(
+      text,
+      '/etc/securyflex/gcs.json',
+      'gcs: the key file of a service account or the file of a workload identity, or its content.',
+    ),
+  })
+  .meta({ examples: ['{ kind: local, directory: /srv/backups }'] })
 
 /** The file as a whole. */
 export const fileSchema = z
@@ -237,5 +344,6 @@ export const fileSchema = z
 
 export type FileContent = z.infer<typeof fileSchema>
 export type FileSource = z.infer<typeof source>
+export type FileDestination = z.infer<typeof destination>
 /** What `defaults` and each source may say. */
 export type FileSettings = NonNullable<FileContent['defaults']>

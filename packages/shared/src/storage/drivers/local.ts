@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, stat } from 'node:fs/promises'
+import { chmod, open, readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { BackupError, systemCode } from '@securyflex/shared/errors'
 import {
@@ -9,7 +9,8 @@ import {
   removeTemporaries,
   writeFileDurably,
 } from '@securyflex/shared/files'
-import type { Storage, StoredObject } from '../storage.ts'
+import { directoryOf, partsOf } from '../keys.ts'
+import type { ByteRange, Storage, StoredObject } from '../storage.ts'
 
 /** A repository in a directory: crash-safe, 0700/0600. */
 export class LocalStorage implements Storage {
@@ -31,8 +32,9 @@ export class LocalStorage implements Storage {
     return this.#write(key, (path) => createFileDurably(path, body))
   }
 
-  async get(key: string): Promise<Buffer | undefined> {
-    return this.#ifThere(() => readFile(this.#path(key)))
+  async get(key: string, range?: ByteRange): Promise<Buffer | undefined> {
+    const path = this.#path(key)
+    return this.#ifThere(() => (range === undefined ? readFile(path) : readPart(path, range)))
   }
 
   async stat(key: string): Promise<StoredObject | undefined> {
@@ -42,9 +44,7 @@ export class LocalStorage implements Storage {
   }
 
   async *list(prefix: string): AsyncGenerator<StoredObject> {
-    const directory = prefix.slice(0, prefix.lastIndexOf('/') + 1)
-    if (directory !== '') this.#path(directory.slice(0, -1))
-    yield* this.#walk(directory, prefix)
+    yield* this.#walk(directoryOf(prefix), prefix)
   }
 
   async delete(key: string): Promise<void> {
@@ -110,12 +110,16 @@ export class LocalStorage implements Storage {
   }
 
   #path(key: string): string {
-    const parts = key.split('/')
-    if (key.includes('\0') || parts.some((part) => part === '' || part === '.' || part === '..')) {
-      throw new TypeError(`not a key: ${key}`)
-    }
-    return join(this.#root, ...parts)
+    return join(this.#root, ...partsOf(key))
   }
+}
+
+async function readPart(path: string, { start, length }: ByteRange): Promise<Buffer> {
+  await using file = await open(path)
+  const { size } = await file.stat()
+  const buffer = Buffer.alloc(Math.max(0, Math.min(length, size - start)))
+  const { bytesRead } = await file.read(buffer, 0, buffer.length, start)
+  return buffer.subarray(0, bytesRead)
 }
 
 /** Closes `directory` to others, as a repository's must be; creates it if needed. Clears its top level of unfinished files. */
