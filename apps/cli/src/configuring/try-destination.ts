@@ -4,6 +4,7 @@ import { type Destination, type LocalDestination, shownPlace } from '@securyflex
 import { BackupError } from '@securyflex/shared/errors'
 import { exists, freeSpace } from '@securyflex/shared/files'
 import { openStorage, type Storage } from '@securyflex/shared/storage'
+import { reworded } from './reworded.ts'
 
 /** What a backup would meet at a destination. */
 export interface TriedDestination {
@@ -40,7 +41,14 @@ export async function tryDestination(
 const isMissing = async ({ directory }: LocalDestination) => !(await exists(directory))
 
 async function use(destination: Destination): Promise<string[]> {
-  const storage = await openStorage(destination)
+  try {
+    return await putAndGet(await openStorage(destination))
+  } catch (error) {
+    throw reworded(error, { 'Set BACKUP_DIR to': 'Choose', 'set BACKUP_DIR to': 'choose' })
+  }
+}
+
+async function putAndGet(storage: Storage): Promise<string[]> {
   const [key, body] = [`check-${randomBytes(6).toString('hex')}`, randomBytes(64)]
   await storage.put(key, body)
   try {
