@@ -21,7 +21,7 @@ export interface OpenedCloud {
   /** Credentials that may do nothing of this. */
   readonly without: Readonly<Partial<Record<'write' | 'read' | 'list', Cloud>>>
   readonly missing: Cloud
-  close(): Promise<void>
+  close(): PromiseLike<void>
 }
 
 /** Of every connection in these tests: a second without a byte is too long. */

@@ -5,7 +5,7 @@ import type { Storage, StoredObject } from '@securyflex/shared/storage'
 /** An empty place of a driver's, and how to leave it. */
 export interface OpenedStorage {
   readonly storage: Storage
-  close(): Promise<void>
+  close(): PromiseLike<void>
 }
 
 /** Keys that a repository could have, and some that it does not, but that are legal. */

@@ -13,7 +13,7 @@ export interface GcsServer extends AsyncDisposable {
   readonly url: string
   readonly bucket: string
   /** The JSON of a workload identity that may do these things in the bucket; the default is all. */
-  account(...may: readonly Permission[]): string
+  account(...may: Permission[]): string
 }
 
 export type Permission = 'create' | 'get' | 'list' | 'delete'
