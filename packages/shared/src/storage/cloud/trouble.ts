@@ -64,6 +64,15 @@ const troubles: readonly (readonly [(fault: Fault) => boolean, Trouble])[] = [
     },
   ],
   [
+    // A connection that is cut in the middle of an answer: what came of it is no whole document.
+    ({ status = 500 }) => status < 300,
+    {
+      code: 'STORAGE_UNREACHABLE',
+      what: ({ place }) => `The answer of ${place} was cut off, or is none of a store.`,
+      hint: () => 'It is tried again; if that goes on, look at what stands between here and the store.',
+    },
+  ],
+  [
     (fault) => hasAny(fault, ['RequestTimeTooSkewed', 'RequestTimeSkewed']),
     {
       code: 'STORAGE_REFUSED',

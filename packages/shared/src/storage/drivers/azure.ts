@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import {
   AnonymousCredential,
+  type BlockBlobClient,
   type BlockBlobUploadOptions,
   ContainerClient,
   newPipeline,
@@ -35,11 +36,13 @@ export class AzureStorage implements Storage {
   }
 
   async put(key: string, body: Uint8Array): Promise<void> {
-    await this.#ask('write', () => this.#upload(key, body, {}))
+    const blob = this.#blob(key)
+    await this.#ask('write', () => this.#upload(blob, body, {}))
   }
 
   async putIfAbsent(key: string, body: Uint8Array): Promise<boolean> {
-    const upload = () => this.#upload(key, body, { conditions: { ifNoneMatch: '*' } })
+    const blob = this.#blob(key)
+    const upload = () => this.#upload(blob, body, { conditions: { ifNoneMatch: '*' } })
     return (await this.#ask('write', upload, ['BlobAlreadyExists', 'ConditionNotMet'])) !== undefined
   }
 
@@ -54,7 +57,8 @@ export class AzureStorage implements Storage {
   }
 
   async stat(key: string): Promise<StoredObject | undefined> {
-    const found = await this.#ask('read', () => this.#blob(key).getProperties(), ['BlobNotFound'], 404)
+    const blob = this.#blob(key)
+    const found = await this.#ask('read', () => blob.getProperties(), ['BlobNotFound'], 404)
     if (found === undefined) return undefined
     return { key, size: found.contentLength ?? 0, modified: found.lastModified ?? new Date(0) }
   }
@@ -73,7 +77,8 @@ export class AzureStorage implements Storage {
   }
 
   async delete(key: string): Promise<void> {
-    await this.#ask('delete', () => this.#blob(key).delete(), ['BlobNotFound'])
+    const blob = this.#blob(key)
+    await this.#ask('delete', () => blob.delete(), ['BlobNotFound'])
   }
 
   /** A blob appears when the whole of it has arrived: nothing can be left unfinished. */
@@ -85,13 +90,13 @@ export class AzureStorage implements Storage {
     return this.#clock.now(() => this.stat('repository.json'))
   }
 
-  #blob(key: string) {
+  #blob(key: string): BlockBlobClient {
     return this.#container.getBlockBlobClient(this.#destination.prefix + partsOf(key).join('/'))
   }
 
-  async #upload(key: string, body: Uint8Array, options: BlockBlobUploadOptions): Promise<true> {
+  async #upload(blob: BlockBlobClient, body: Uint8Array, options: BlockBlobUploadOptions): Promise<true> {
     const { storageClass } = this.#destination
-    await this.#blob(key).upload(body, body.length, {
+    await blob.upload(body, body.length, {
       ...options,
       ...(storageClass === undefined ? {} : { tier: storageClass }),
       blobHTTPHeaders: { blobContentType: 'application/octet-stream' },

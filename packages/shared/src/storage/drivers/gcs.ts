@@ -84,7 +84,7 @@ export class GcsStorage implements Storage {
     const query = { fields: 'name,size,timeCreated' }
     const { status, body } = await this.#ask('read', { path: this.#object(key), query, also: [404] })
     if (status === 404) return undefined
-    return { ...factsOf(JSON.parse(body.toString()) as Resource), key }
+    return { ...factsOf(this.#parse<Resource>('read', body)), key }
   }
 
   async *list(prefix: string): AsyncGenerator<StoredObject> {
@@ -97,7 +97,7 @@ export class GcsStorage implements Storage {
         path: this.#bucket(),
         query: token === undefined ? query : { ...query, pageToken: token },
       })
-      const page = JSON.parse(body.toString()) as { nextPageToken?: string; items?: Resource[] }
+      const page = this.#parse<{ nextPageToken?: string; items?: Resource[] }>('list', body)
       for (const item of page.items ?? []) yield { ...factsOf(item), key: item.name.slice(own.length) }
       token = page.nextPageToken
     } while (token !== undefined)
@@ -154,11 +154,26 @@ export class GcsStorage implements Storage {
       throw inWords(faultOf(error), operation, this.#wording)
     })
     this.#clock.observe(answer.headers.get('date'))
+    if (!isWhole(answer)) throw this.#cutOff(operation)
     const { status } = answer
     // A bucket that is not there is no object that is not there.
     const lacksBucket = status === 404 && /bucket does not exist/i.test(answer.body.toString())
     if (!lacksBucket && (status < 300 || asking.also?.includes(status) === true)) return answer
     throw inWords(faultOfAnswer(answer), operation, this.#wording)
+  }
+
+  /** The library gives what came of an answer whose connection was cut as if it were the whole. */
+  #parse<T>(operation: Operation, body: Buffer): T {
+    try {
+      return JSON.parse(body.toString()) as T
+    } catch (error) {
+      throw this.#cutOff(operation, error)
+    }
+  }
+
+  #cutOff(operation: Operation, cause: unknown = undefined): BackupError {
+    const fault = { cause, status: 200, code: undefined, message: '', retryAfter: undefined }
+    return inWords(fault, operation, this.#wording)
   }
 
   async #send({ path, query = {}, method = 'GET', headers = {}, body }: Asking): Promise<Answer> {
@@ -211,11 +226,22 @@ async function clientOf(credentials: NonNullable<GcsDestination['credentials']>)
     if (external !== null) return external
     throw new Error('it is neither the key of a service account nor a workload identity')
   } catch (error) {
-    throw new BackupError('STORAGE_REFUSED', `${from} cannot be used: ${(error as Error).message}.`, {
+    throw new BackupError('STORAGE_REFUSED', `${from} cannot be used as credentials: ${reason(error)}.`, {
       hint: 'Correct credentials: the path of a key file of Google’s, or its content.',
       cause: error,
     })
   }
+}
+
+/** Never the text itself: a key may stand in it, and errors of parsing quote it. */
+function reason(error: unknown): string {
+  return error instanceof SyntaxError ? 'it is no JSON' : (error as Error).message
+}
+
+/** Whether as much came as was announced; the length of what is unpacked on the way is not known. */
+function isWhole({ headers, body }: Answer): boolean {
+  const length = headers.get('content-length')
+  return length === null || headers.has('content-encoding') || Number(length) === body.length
 }
 
 /** As much of an object's resource as is asked for. */
