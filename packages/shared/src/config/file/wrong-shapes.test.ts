@@ -23,7 +23,9 @@ const at = (way: readonly string[], value: unknown) =>
 /** What is wrong with a file, by line. */
 function troubles(file: string): string[] {
   try {
-    const env = { HOME: '/nowhere', BACKUP_WEBHOOK_URL: 'https://h.example/' }
+    // Examples of secrets name variables; those that a file names are set.
+    const named = [...file.matchAll(/\$\{(\w+)\}/g)].map(([, name = '']) => [name, 'set'])
+    const env = { HOME: '/nowhere', BACKUP_WEBHOOK_URL: 'https://h.example/', ...Object.fromEntries(named) }
     loadConfig({ env, directory: '/nowhere', needs: [], texts: { file, dotenv: '' } })
     return []
   } catch (error) {

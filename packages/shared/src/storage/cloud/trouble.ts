@@ -39,7 +39,11 @@ const verb = { write: 'write', read: 'read', list: 'list', delete: 'delete' } as
 /** Each kind of trouble, in the order in which it is looked for. */
 const troubles: readonly (readonly [(fault: Fault) => boolean, Trouble])[] = [
   [
-    ({ code, cause }) => isTls(code) || isTls(systemCode(deepest(cause))),
+    // A library may wrap the error, and keep of it the words alone.
+    ({ status, code, cause, message }) =>
+      isTls(code) ||
+      isTls(systemCode(deepest(cause))) ||
+      (status === undefined && /\bcertificate\b/i.test(message)),
     {
       code: 'STORAGE_REFUSED',
       what: ({ place }, _, { message }) => `The certificate of ${place} is not accepted: ${message}.`,
