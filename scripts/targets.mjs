@@ -1,6 +1,6 @@
 // What can be run, what of the system it needs, and the command line that Node 26 gets.
 /**
- * @typedef {'postgres-server' | 'postgres-client' | 'redis-server'} Need
+ * @typedef {'postgres-server' | 'postgres-client' | 'redis-server' | 'ceph'} Need
  * @typedef {Record<string, string | undefined>} Environment
  * @typedef {object} Target
  * @property {(args: string[], env: Environment) => Need[]} needs
@@ -49,6 +49,7 @@ export const targets = {
   'backup:restore': product(['restore']),
   'enqueue-job': product(['enqueue-job']),
   test: tool('test.mjs'),
+  'test:contract': { ...tool('test-contract.mjs'), needs: () => [...everything, 'ceph'] },
   'test:kill': tool('test-kill.mjs'),
   check: tool('check.mjs'),
   bench: { needs: () => everything, command: (args) => ['bench/main.ts', ...args] },

@@ -33,6 +33,7 @@ try {
  */
 function jest(more) {
   const node = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning']
+  if (process.env['SECURYFLEX_TEST_GC']) node.push('--expose-gc')
   const full = args.includes('--full') ? { SECURYFLEX_TEST_FULL: '1' } : {}
   const child = spawn(process.execPath, [...node, 'node_modules/jest/bin/jest.js', ...more], {
     cwd: root,

@@ -1,4 +1,4 @@
-// Where PostgreSQL's and Redis' programs are on this machine. Nothing is started here.
+// Where PostgreSQL's, Redis' and Ceph's programs are on this machine. Nothing is started here.
 import { existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
@@ -8,6 +8,7 @@ import { delimiter, join } from 'node:path'
  */
 
 const serverPrograms = ['initdb', 'pg_ctl', 'postgres']
+const cephPrograms = ['radosgw', 'radosgw-admin', 'ceph', 'ceph-mon', 'ceph-osd', 'monmaptool']
 const clientPrograms = ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql']
 
 /**
@@ -21,6 +22,8 @@ export function missingServers(needs, env) {
     if (need === 'postgres-server') return !findPostgresServer(env)
     if (need === 'postgres-client') return !findPostgresClient(env)
     if (need === 'redis-server') return !findRedisServer(env)
+    // Elsewhere it is not packaged: the suite that needs it says that it is left out.
+    if (need === 'ceph') return existsSync('/etc/debian_version') && !holds('/usr/bin', cephPrograms)
     return false
   })
 }

@@ -21,6 +21,12 @@ const packages = {
     pacman: 'postgresql',
   },
   'redis-server': { said: 'redis-server', apt: 'redis-server', brew: 'redis', dnf: 'redis', pacman: 'redis' },
+  ceph: {
+    said: 'Ceph (an S3 server)',
+    apt: 'radosgw ceph-mon ceph-osd',
+    dnf: 'ceph-radosgw ceph-mon ceph-osd',
+    pacman: 'ceph',
+  },
   libatomic: { said: 'libatomic', apt: 'libatomic1', dnf: 'libatomic', pacman: 'gcc-libs' },
 }
 
@@ -34,7 +40,7 @@ export async function installSystemPackages(missing, stillMissing) {
   const manager = packageManager()
   const names = [
     ...new Set(
-      missing.map((need) => packages[need]?.[manager ?? 'apt']).filter((name) => name !== undefined),
+      missing.flatMap((need) => packages[need]?.[manager ?? 'apt']?.split(' ') ?? []),
     ),
   ]
   const what = `Missing on this machine: ${missing.map((need) => packages[need]?.said).join(', ')}.`
