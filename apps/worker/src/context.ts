@@ -1,9 +1,8 @@
-import { isDeepStrictEqual } from 'node:util'
-import type { Config, Destination } from '@securyflex/shared/config'
+import { type Config, type Destination, isSame } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
-import { type Queues } from '@securyflex/shared/queue'
+import { type Queues, sharedLine } from '@securyflex/shared/queue'
 import { Spool } from '@securyflex/shared/spool'
 import { openStorage, type Storage } from '@securyflex/shared/storage'
 
@@ -40,7 +39,11 @@ export async function openContext(
   logger: Logger,
   { clock = () => new Date(), passed = () => Promise.resolve(), reach = (storage) => storage }: WorkerOptions,
 ): Promise<WorkerContext> {
-  const open = async (destination: Destination) => reach(await openStorage(destination))
+  const open = async (destination: Destination) => {
+    const { name, bandwidth } = destination
+    const line = bandwidth === undefined ? undefined : sharedLine(queues.redis, name, bandwidth)
+    return reach(await openStorage(destination, line))
+  }
   const storages = new Map<string, Storage>()
   for (const destination of config.destinations) {
     storages.set(destination.name, await open(destination))
@@ -56,7 +59,7 @@ export async function openContext(
 export async function contextFor(config: Config, before: WorkerContext): Promise<WorkerContext> {
   const storages = new Map(before.storages)
   for (const destination of config.destinations) {
-    const known = before.config.destinations.some((open) => isDeepStrictEqual(open, destination))
+    const known = before.config.destinations.some((open) => isSame(open, destination))
     if (!known) storages.set(destination.name, await before.open(destination))
   }
   return { ...before, config, storages, keys: new KeyRing(config.keys) }

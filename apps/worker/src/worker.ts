@@ -73,6 +73,7 @@ export async function startWorker(
     let context = await openContext(config, queues, logger, options)
     // Queues that are opened while Redis is away stay dead when it is back: the first answer is awaited.
     await redis.ping()
+    await limitUploads(queues, config)
     const releaseSpool = await claimSpool(redis, context.spool)
     const serving = { target: redisTarget(address), heard }
     const current = () => context
@@ -98,6 +99,7 @@ export async function startWorker(
     }
     const reload = async (changed: Config) => {
       context = await contextFor(changed, context)
+      await limitUploads(queues, changed)
       const served = new Set(workers.map(({ worker }) => worker.name))
       const fresh = config.worker.steps.includes('upload')
         ? changed.destinations.filter(({ name }) => !served.has(queueName('upload', name)))
@@ -132,6 +134,14 @@ function serveAll(current: () => WorkerContext, serving: Serving): Served[] {
     notify: () => one(notifyStep),
   }
   return current().config.worker.steps.flatMap((step) => every[step]())
+}
+
+/** How many batches all workers together store at a destination; without a limit each worker has its own. */
+async function limitUploads(queues: Queues, { destinations }: Config): Promise<void> {
+  for (const { name, uploads } of destinations) {
+    const queue = queues.get('upload', name)
+    await (uploads === undefined ? queue.removeGlobalConcurrency() : queue.setGlobalConcurrency(uploads))
+  }
 }
 
 function serveUpload(current: () => WorkerContext, serving: Serving, destination: string): Served {
