@@ -7,8 +7,10 @@ import {
   addChild,
   countOverlaps,
   type DumpResult,
+  forgetBegun,
   forgetCancel,
   jobIds,
+  noteBegun,
   type Payloads,
   reclaimSource,
   type RunOptions,
@@ -289,10 +291,14 @@ function failed({ failure }: Judgement): UnrecoverableError {
 /** Writes a report to every store; one that does not take it is logged, for the others have it. */
 async function report(context: WorkerContext, content: RunReport): Promise<void> {
   const storages = context.config.destinations.map(({ name }) => storageOf(context, name))
+  const { redis } = context.queues
+  if (content.outcome === 'running') await noteBegun(redis, content.run)
   const problems = await writeReport(storages, content, context.keys)
   for (const { storage, why } of problems) {
     context.logger.warn(`The report of ${content.run} was not written to ${storage.name}: ${why}`, {
       run: content.run,
     })
   }
+  // Otherwise the reconciler writes it where it is missing.
+  if (content.outcome !== 'running' && problems.length === 0) await forgetBegun(redis, content.run)
 }
