@@ -7,7 +7,7 @@ export const auditKey = `${prefix}:audit`
 const keep = 1000
 
 /** What can be done to a source or a run. */
-type ActionKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'skip' | 'refuse'
+type ActionKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'promote' | 'change' | 'skip' | 'refuse'
 
 /** Who did what. */
 export interface Action {
@@ -63,6 +63,8 @@ const done: Record<ActionKind, string> = {
   resume: 'resumed',
   cancel: 'cancelled',
   retry: 'retried',
+  promote: 'tried at once',
+  change: 'changed',
   skip: 'skipped',
   refuse: 'refused',
 }
