@@ -20,6 +20,7 @@ import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError } from
 import { takePlace } from './claim.ts'
 import { storageOf, type WorkerContext } from './context.ts'
 import { type Failure, failureText } from './failure.ts'
+import { nameDatabase } from './run-database.ts'
 import { gatherFacts } from './run-facts.ts'
 import { type GroupResult, runGroup } from './run-group.ts'
 import { decide, type Judgement, type NextAction, type RunFacts } from './run-plan.ts'
@@ -57,14 +58,16 @@ async function goOn(
   context: WorkerContext,
   job: Job,
   token: string,
-  request: Payloads['run'],
+  asked: Payloads['run'],
   signal: AbortSignal,
 ): Promise<RunResult> {
   const id = job.id ?? ''
-  const begun = request.plan !== undefined && !(await isNewGeneration(context, job))
-  await takePlace(context, job, token, request.source, begun)
+  const begun = asked.plan !== undefined && !(await isNewGeneration(context, job))
+  await takePlace(context, job, token, asked.source, begun)
+  const named = await nameDatabase(context, job, asked, signal)
+  const { request } = named
   const plan = request.plan ?? (await settle(context, job, request))
-  const refused = await refusal(context, job, request, plan)
+  const refused = named.refused ?? (await refusal(context, job, request, plan))
   await forgiveCancel(context, job)
   for (let decisions = 0; decisions < mostDecisions; decisions++) {
     const input = { run: id, request, plan, generation: job.attemptsMade, overlaps: 0 }

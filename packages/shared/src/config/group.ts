@@ -50,3 +50,14 @@ export function databaseOf({ name: group }: SourceGroup, name: string): string |
   const database = name.slice(group.length + 1)
   return memberName(group, database) === name ? database : undefined
 }
+
+/**
+ * The group of a name that shows only the hash of its database's: which one it is, only the server can tell.
+ * Undefined for any other name.
+ */
+export function groupThatHides({ sources, groups }: Pick<Config, 'sources' | 'groups'>, name: string) {
+  const group = groupOf({ groups }, name)
+  const known = [...sources, ...groups].some((one) => one.name === name)
+  if (group === undefined || known || !mark.test(name)) return undefined
+  return databaseOf(group, name) === undefined ? group : undefined
+}
