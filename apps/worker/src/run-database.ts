@@ -33,7 +33,7 @@ export async function nameDatabase(
     const database = open.find((one) => memberName(group.name, one) === source)
     if (database === undefined) {
       throw new BackupError('SOURCE_UNKNOWN', `${group.name} has no database that is called “${source}”.`, {
-        hint: `See what it has with: npx --no securyflex-backup backup ${source}`,
+        hint: `See what it has with: npx --no securyflex-backup enqueue-job ${source}`,
       })
     }
     const named = { ...request, database }
