@@ -39,8 +39,12 @@ export function leavesOut({ withoutDatabases }: SourceGroup, database: string): 
 
 /** One of a group's databases as a source, with all that the group says. */
 export function memberOf(group: SourceGroup, database: string): Source {
-  const { withoutDatabases: _, ...settings } = group
-  const connection = { ...group.connection, database }
+  const { withoutDatabases: _, passwords, ...settings } = group
+  const password =
+    passwords === undefined
+      ? group.connection.password
+      : passwords.find((line) => line.database === undefined || line.database === database)?.password
+  const connection = { ...group.connection, database, password }
   const shown = show(connection)
   return { ...settings, name: memberName(group.name, database), connection: { ...connection, shown } }
 }
