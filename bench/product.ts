@@ -10,6 +10,7 @@ import { type Config, loadConfig } from '@securyflex/shared/config'
 import { childEnvironment, tiedToParent } from '@securyflex/shared/postgres'
 import { connectOrFail, type DumpResult, jobIds, Queues, requestRun } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
+import { allocatorSettings } from '@securyflex/shared/segments'
 import { startRedis } from '../test/helpers/redis.ts'
 import { bytesBelow, type Peaks, watch } from './measure.ts'
 import type { Stage } from './stage.ts'
@@ -123,7 +124,10 @@ async function startProgram(
   const profile = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]
   const path = fileURLToPath(new URL(file, import.meta.url))
   const [program, ...rest] = tiedToParent('KILL', [process.execPath, ...profile, path, ...args])
-  const child = spawn(program, rest, { env: { ...env }, stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(program, rest, {
+    env: { ...allocatorSettings, ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   const said: string[] = []
   const lines = createInterface({ input: child.stderr })
   await new Promise<void>((resolve, reject) => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { allocatorSettings } from '@securyflex/shared/segments'
 
 const root = resolve(import.meta.dirname, '../..')
 const compose = readFileSync(resolve(root, 'docker-compose.yml'), 'utf8')
@@ -67,6 +68,11 @@ describe('docker-compose.yml', () => {
 })
 
 describe('Dockerfile', () => {
+  it('has malloc keep the memory that segments come and go in', () => {
+    for (const [name, value] of Object.entries(allocatorSettings))
+      expect(dockerfile).toMatch(new RegExp(`^ENV .*\\b${name}=${value}\\b`, 'm'))
+  })
+
   it('runs the product as another user than root, below an init that passes signals on', () => {
     expect(dockerfile).toMatch(/^USER node$/m)
     expect(dockerfile).toMatch(/^ENTRYPOINT \["tini", "--", "node", /m)

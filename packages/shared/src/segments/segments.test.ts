@@ -39,7 +39,7 @@ function cut(gearTable: Uint32Array, bytes: Buffer, chunk: number): Buffer[] {
   const cutter = new Cutter(gearTable)
   const segments: Buffer[] = []
   for (let at = 0; at < bytes.length; at += chunk)
-    segments.push(...cutter.push(bytes.subarray(at, at + chunk)))
+    for (const segment of cutter.push(bytes.subarray(at, at + chunk))) segments.push(Buffer.from(segment))
   const last = cutter.end()
   return last === undefined ? segments : [...segments, last]
 }

@@ -132,9 +132,11 @@ function after(parts: Buffer[], count: number): Buffer[] {
  */
 export async function* readRecords(path: string, cipher: SpoolCipher): AsyncGenerator<BatchRecord> {
   const file = await open(path, 'r')
+  // Hidden payloads are read into one place, one after the other; others are handed on as they are read.
+  let place: Buffer = Buffer.alloc(0)
   try {
     for (let count = 0; ; count++) {
-      const header = await readExactly(file, recordHeaderLength, path)
+      const header = await readExactly(file, Buffer.alloc(recordHeaderLength), path)
       const plainLength = header.readUInt32BE(32)
       const length = header.readUInt32BE(36)
       if (plainLength === 0) {
@@ -142,7 +144,9 @@ export async function* readRecords(path: string, cipher: SpoolCipher): AsyncGene
         return
       }
       if (length > longestPayload) throw damaged(path)
-      const hidden = await readExactly(file, length, path)
+      if (cipher === undefined) place = Buffer.allocUnsafeSlow(length)
+      else if (length > place.length) place = enlarged(place, length)
+      const hidden = await readExactly(file, place.subarray(0, length), path)
       yield {
         id: header.subarray(0, 32),
         plainLength,
@@ -154,8 +158,15 @@ export async function* readRecords(path: string, cipher: SpoolCipher): AsyncGene
       }
     }
   } finally {
+    if (cipher !== undefined) discard(place)
     await file.close()
   }
+}
+
+/** Room for `length` bytes instead of `place`; what is in that is no longer needed. */
+function enlarged(place: Buffer, length: number): Buffer {
+  discard(place)
+  return Buffer.allocUnsafeSlow(length)
 }
 
 function bits(mask: number): number[] {
@@ -174,18 +185,17 @@ function show(header: Buffer, hidden: Buffer, cipher: SpoolCipher, path: string)
       .setAuthTag(hidden.subarray(-tagBytes))
     const plain = gcm.update(hidden.subarray(nonceBytes, -tagBytes))
     gcm.final()
-    discard(hidden)
     return plain
   } catch (cause) {
     throw damaged(path, cause)
   }
 }
 
-async function readExactly(file: FileHandle, length: number, path: string): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(length)
+/** Fills `bytes` from the file. */
+async function readExactly(file: FileHandle, bytes: Buffer, path: string): Promise<Buffer> {
   let filled = 0
-  while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled)
+  while (filled < bytes.length) {
+    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled)
     if (bytesRead === 0) throw damaged(path)
     filled += bytesRead
   }
