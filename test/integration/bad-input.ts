@@ -290,6 +290,33 @@ export const badInput: readonly BadInput[] = [
     status: 2,
   },
   {
+    what: '`BACKUP_CLOUD_PROVIDER` without a bucket',
+    args: () => ['status'],
+    env: () => ({ BACKUP_CLOUD_PROVIDER: 'aws' }),
+    says: /^BACKUP_CLOUD_BUCKET: it is missing\.$/,
+    remedy: /^Set for example BACKUP_CLOUD_BUCKET=company-backups\.$/,
+    status: 2,
+  },
+  {
+    what: 'an endpoint without TLS: `http://…`',
+    args: () => ['status'],
+    env: () => ({
+      BACKUP_CLOUD_PROVIDER: 'aws',
+      BACKUP_CLOUD_BUCKET: 'company-backups',
+      BACKUP_CLOUD_ENDPOINT: 'http://s3.example.com',
+    }),
+    says: /^BACKUP_CLOUD_ENDPOINT: it is plain HTTP: whoever is on the way can read, change and remove what passes\.$/,
+    remedy: /^Write https:\/\/, or allow it for a network of your own: BACKUP_CLOUD_ALLOW_HTTP=true\.$/,
+    status: 2,
+  },
+  {
+    what: '`destination add --set` without a value',
+    args: () => ['destination', 'add', 'offsite', '--kind', 's3', '--set', 'bucket'],
+    says: /^“bucket” is not a setting with a value\.$/,
+    remedy: /^Write for example --set bucket=company-backups$/,
+    status: 2,
+  },
+  {
     what: 'a setting of the file with a slip: `ur` for `url`',
     args: () => ['config', 'show'],
     env: () => ({ BACKUP_CONFIG: './slip.yaml' }),
