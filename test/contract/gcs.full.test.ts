@@ -1,6 +1,8 @@
+import { expect, it } from '@jest/globals'
 import type { GcsDestination } from '@securyflex/shared/config'
 import { Secret } from '@securyflex/shared/errors'
 import { openStorage } from '@securyflex/shared/storage'
+import { silentServer } from '../helpers/bad-servers.ts'
 import { type GcsServer, startGcsServer } from '../helpers/gcs-protocol-server.ts'
 import { cloudContract } from './cloud-contract.ts'
 import { storageContract } from './storage-contract.ts'
@@ -51,4 +53,13 @@ cloudContract('the GCS driver, at a server of the tests’ own', async () => {
     missing: { ...destination, bucket: 'no-such-bucket' },
     close: () => server[Symbol.asyncDispose](),
   }
+})
+
+it('does not wait without end for a token service that accepts and never answers', async () => {
+  await using server = await startGcsServer()
+  await using silent = await silentServer()
+  const account = JSON.parse(server.account()) as object
+  const waiting = JSON.stringify({ ...account, token_url: `${silent.url}/token` })
+  const storage = await openStorage(destinationOf(server, waiting, { patience: 200 }))
+  await expect(storage.get('key')).rejects.toMatchObject({ code: 'STORAGE_UNREACHABLE' })
 })

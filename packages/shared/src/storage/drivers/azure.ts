@@ -11,6 +11,7 @@ import {
 import { type AzureDestination, shownPlace } from '@securyflex/shared/config'
 import { type Agents, watchedAgents } from '../cloud/agents.ts'
 import { collect } from '../cloud/collect.ts'
+import { held } from '../cloud/held.ts'
 import { ServerClock } from '../cloud/server-clock.ts'
 import { type Fault, inWords, type Operation, type Wording } from '../cloud/trouble.ts'
 import { directoryOf, partsOf } from '../keys.ts'
@@ -96,7 +97,7 @@ export class AzureStorage implements Storage {
 
   async #upload(blob: BlockBlobClient, body: Uint8Array, options: BlockBlobUploadOptions): Promise<true> {
     const { storageClass } = this.#destination
-    await blob.upload(body, body.length, {
+    await blob.upload(held(body), body.length, {
       ...options,
       ...(storageClass === undefined ? {} : { tier: storageClass }),
       blobHTTPHeaders: { blobContentType: 'application/octet-stream' },

@@ -49,13 +49,13 @@ export class GcsStorage implements Storage {
   readonly #wording: Wording
 
   /** Use {@link openGcs}. */
-  constructor(destination: GcsDestination, library: GoogleStorage) {
+  constructor(destination: GcsDestination, library: GoogleStorage, agents: Agents) {
     this.name = destination.name
     this.shown = shownPlace(destination)
     this.#destination = destination
     this.#auth = library.authClient
     this.#api = library.apiEndpoint
-    this.#agents = watchedAgents(destination.patience)
+    this.#agents = agents
     this.#wording = wordingOf(destination, this.shown)
   }
 
@@ -200,18 +200,35 @@ export class GcsStorage implements Storage {
 
 /** @throws STORAGE_REFUSED if the credentials cannot be read */
 export async function openGcs(destination: GcsDestination): Promise<GcsStorage> {
-  const { endpoint, credentials } = destination
+  const { endpoint, credentials, patience } = destination
+  const agents = watchedAgents(patience)
+  // Those who say who we are may be silent, too.
+  const transporterOptions = { agent: agentFor(agents) }
   const library = new GoogleStorage({
+    clientOptions: { transporterOptions },
     ...(endpoint === undefined ? {} : { apiEndpoint: endpoint, useAuthWithCustomEndpoint: true }),
     // Without any the library looks where Google's usually are: a file, the metadata server.
-    ...(credentials === undefined ? {} : { authClient: await clientOf(credentials) }),
+    ...(credentials === undefined ? {} : { authClient: await clientOf(credentials, transporterOptions) }),
   })
-  return new GcsStorage(destination, library)
+  return new GcsStorage(destination, library, agents)
 }
+
+interface Transport {
+  readonly agent: (url: URL) => Agents['http']
+}
+
+/** An agent of HTTPS is one of HTTP with other connections. */
+const agentFor =
+  ({ http, https }: Agents) =>
+  ({ protocol }: URL) =>
+    protocol === 'http:' ? http : https
 
 const scope = 'https://www.googleapis.com/auth/devstorage.read_write'
 
-async function clientOf(credentials: NonNullable<GcsDestination['credentials']>): Promise<AuthClient> {
+async function clientOf(
+  credentials: NonNullable<GcsDestination['credentials']>,
+  transporterOptions: Transport,
+): Promise<AuthClient> {
   const from = credentials.kind === 'file' ? credentials.path : 'The text of the credentials'
   try {
     const text =
@@ -221,8 +238,8 @@ async function clientOf(credentials: NonNullable<GcsDestination['credentials']>)
       private_key?: string
     }
     const { client_email: email, private_key: key } = json
-    if (email !== undefined && key !== undefined) return new JWT({ email, key, scopes: [scope] })
-    const external = ExternalAccountClient.fromJSON({ ...json, scopes: [scope] })
+    if (email !== undefined && key !== undefined) return new JWT({ email, key, scopes: [scope], transporterOptions })
+    const external = ExternalAccountClient.fromJSON({ ...json, scopes: [scope], transporterOptions })
     if (external !== null) return external
     throw new Error('it is neither the key of a service account nor a workload identity')
   } catch (error) {

@@ -12,6 +12,7 @@ import type { S3Destination } from '@securyflex/shared/config'
 import { shownPlace } from '@securyflex/shared/config'
 import { watchedAgents } from '../cloud/agents.ts'
 import { collect, rangeHeader } from '../cloud/collect.ts'
+import { held } from '../cloud/held.ts'
 import { ServerClock } from '../cloud/server-clock.ts'
 import { type Fault, inWords, type Operation, type Wording } from '../cloud/trouble.ts'
 import { directoryOf, partsOf } from '../keys.ts'
@@ -117,7 +118,7 @@ export class S3Storage implements Storage {
     const { storageClass, encryption, objectLock, checksums } = this.#destination
     return {
       ...this.#address(key),
-      Body: body,
+      Body: held(body),
       ContentType: 'application/octet-stream',
       // Given here, so that the store, and not only the library, compares them.
       ...(checksums === 'sha256'
