@@ -55,7 +55,7 @@ cloudContract('the Azure driver, at Azurite', async () => {
       { ...destination, credentials: { kind: 'key', account: server.account, key: wrong } },
       signatureOf(server, 'racwdl', -1),
     ],
-    withoutDeletion: signatureOf(server, 'racwl'),
+    withoutDeletion: signatureOf(server, 'rcwl'),
     without: {
       write: signatureOf(server, 'rl'),
       read: signatureOf(server, 'wcl'),
