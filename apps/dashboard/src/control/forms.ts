@@ -5,6 +5,7 @@ import {
   pause,
   pauseSubject,
   type Queues,
+  redisTrouble,
   requestTriggered,
   resume,
   retryRun,
@@ -54,7 +55,8 @@ function doing(around: Surroundings, control: Control): RequestHandler {
       if (queues === undefined) throw noRedis(around)
       await control(around, queues, subjectIn(request), visitor(around, request))
       response.redirect(303, '/')
-    } catch (error) {
+    } catch (thrown) {
+      const error = redisTrouble(thrown, around.address) ?? thrown
       const known =
         error instanceof BackupError || around.redis.status === 'ready'
           ? asBackupError(error)
@@ -89,7 +91,9 @@ function visitor({ config }: Surroundings, request: Request): string {
   return `dashboard (${user === undefined ? from : `${user}, ${from}`})`
 }
 
-function noRedis({ address }: Surroundings): BackupError {
+function noRedis({ address, trouble }: Surroundings): BackupError {
+  const why = trouble()
+  if (why?.class === 'user') return why
   return new BackupError(
     'REDIS_UNREACHABLE',
     `Redis at ${address.shown} does not answer, so nothing was done.`,

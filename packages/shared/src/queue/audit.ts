@@ -7,7 +7,7 @@ export const auditKey = `${prefix}:audit`
 const keep = 1000
 
 /** What can be done to a source or a run. */
-type ActionKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'skip' | 'refuse'
+type ActionKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'skip' | 'refuse' | 'rebuild'
 
 /** Who did what. */
 export interface Action {
@@ -65,6 +65,7 @@ const done: Record<ActionKind, string> = {
   retry: 'retried',
   skip: 'skipped',
   refuse: 'refused',
+  rebuild: 'rebuilt',
 }
 
 /** `paused shop (command line (anna))`, for logs and pages. */
