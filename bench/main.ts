@@ -1,18 +1,24 @@
-import { compareFirstBackups } from './first.ts'
 import { compareChanges } from './changes.ts'
+import { compareDue } from './due.ts'
+import { compareFirstBackups } from './first.ts'
 import { compareMemory } from './memory.ts'
 import { parseOptions, sections, type Section } from './options.ts'
 import { refuseMissing } from './prerequisites.ts'
+import { compareRedis } from './redis.ts'
 import { compareRestores } from './restore.ts'
 import { compareSmallRuns } from './small.ts'
 import { type Stage, setStage } from './stage.ts'
 import { printTable, type Row, writeTable } from './table.ts'
+import { compareWorkers } from './workers.ts'
 
 /** Each section stands alone; `changes` and `memory` alter the database, so they come last. */
 const work: Record<Section, (stage: Stage) => Promise<Row[]>> = {
   first: compareFirstBackups,
   restore: compareRestores,
   small: compareSmallRuns,
+  due: compareDue,
+  workers: compareWorkers,
+  redis: compareRedis,
   changes: compareChanges,
   memory: compareMemory,
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 
 /** What is measured, in this order. */
-export const sections = ['first', 'restore', 'small', 'changes', 'memory'] as const
+export const sections = ['first', 'restore', 'small', 'due', 'workers', 'redis', 'changes', 'memory'] as const
 export type Section = (typeof sections)[number]
 
 export interface Options {

@@ -14,16 +14,19 @@ import { startRedis } from '../test/helpers/redis.ts'
 import { bytesBelow, type Peaks, watch } from './measure.ts'
 import type { Stage } from './stage.ts'
 
-/** This product, new: an empty repository, its own Redis, one worker process; all as it comes, encryption on. */
+/** This product, new: an empty repository, its own Redis, worker processes; all as it comes, encryption on. */
 export interface Installation extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>
   readonly config: Config
   readonly queues: Queues
+  readonly workers: readonly ChildProcess[]
+  /** Starts another of its programs; it ends with the installation. */
+  start(program: Program): Promise<ChildProcess>
   /** Backs `source` up once and waits for the run's end. */
   backup(source?: string): Promise<Backup>
   /** Bytes of everything in the repository: segments, manifests, reports, keys. */
   stored(): number
-  /** What worker, client tools and spool came to so far. */
+  /** What the first worker, its client tools and the spool came to so far. */
   peaks(): Peaks
 }
 
@@ -35,13 +38,23 @@ export interface Backup {
   readonly verifySeconds: number
 }
 
-const defaultWorker = '../apps/worker/src/main.ts'
+/** A program that is run as a process of its own. */
+export interface Program {
+  /** Relative to this file. */
+  readonly file: string
+  readonly args?: readonly string[]
+  /** What it says once it serves; without one it is not waited for. */
+  readonly serves?: string
+}
 
-/** Starts Redis and a worker and waits until it serves. `entry` is the worker's file, relative to this one. */
+/** A worker as it comes. */
+const ordinaryWorker: Program = { file: '../apps/worker/src/main.ts', serves: 'Serving all steps' }
+
+/** Starts Redis and workers and waits until they serve. `more` are settings. */
 export async function install(
   stage: Stage,
   more: Readonly<Record<string, string>> = {},
-  entry = defaultWorker,
+  { worker = ordinaryWorker, workers: many = 1 }: { worker?: Program; workers?: number } = {},
 ): Promise<Installation> {
   const stack = new AsyncDisposableStack()
   try {
@@ -65,14 +78,19 @@ export async function install(
       open.disconnect()
     })
     const queues = stack.adopt(new Queues(connection, config.worker.retryDelay), (open) => open.close())
-    const worker = stack.adopt(await startWorker(stage, env, entry), stopWorker)
-    const watched = stack.adopt(watch(worker.pid ?? 0, config.spool.directory), (watching) => {
+    const start = async (program: Program) =>
+      stack.adopt(await startProgram(stage, env, program), stopProgram)
+    const workers: ChildProcess[] = []
+    while (workers.length < many) workers.push(await start(worker))
+    const watched = stack.adopt(watch(workers[0]?.pid ?? 0, config.spool.directory), (watching) => {
       watching.stop()
     })
     return {
       env,
       config,
       queues,
+      workers,
+      start,
       backup: (source = config.sources[0]?.name ?? '') => backup(queues, source),
       stored: () => bytesBelow(join(config.directory, 'repository')),
       peaks: () => watched.peaks(),
@@ -97,31 +115,32 @@ export async function command({ env, config }: Installation, args: readonly stri
   return said
 }
 
-async function startWorker(
+async function startProgram(
   { options }: Stage,
   env: Readonly<Record<string, string>>,
-  entry: string,
+  { file, args = [], serves }: Program,
 ): Promise<ChildProcess> {
   const profile = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]
-  const path = fileURLToPath(new URL(entry, import.meta.url))
-  const [program, ...args] = tiedToParent('KILL', [process.execPath, ...profile, path])
-  const child = spawn(program, args, { env: { ...env }, stdio: ['ignore', 'ignore', 'pipe'] })
+  const path = fileURLToPath(new URL(file, import.meta.url))
+  const [program, ...rest] = tiedToParent('KILL', [process.execPath, ...profile, path, ...args])
+  const child = spawn(program, rest, { env: { ...env }, stdio: ['ignore', 'ignore', 'pipe'] })
   const said: string[] = []
   const lines = createInterface({ input: child.stderr })
   await new Promise<void>((resolve, reject) => {
     lines.on('line', (line) => {
       said.push(line)
       if (said.length > 20) said.shift()
-      if (line.includes('Serving all steps')) resolve()
+      if (serves !== undefined && line.includes(serves)) resolve()
     })
     child.once('exit', () => {
-      reject(new Error(`The worker ended: ${said.join('\n')}`))
+      reject(new Error(`${file} ended: ${said.join('\n')}`))
     })
+    if (serves === undefined) resolve()
   })
   return child
 }
 
-async function stopWorker(child: ChildProcess): Promise<void> {
+async function stopProgram(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const exit = once(child, 'exit')
   child.kill('SIGTERM')
@@ -173,11 +192,11 @@ async function look(queues: Queues): Promise<void> {
     while (waiting.size > 0) {
       const counts = await runs.getJobCounts('completed', 'failed')
       const [done, lost] = [counts['completed'] ?? 0, counts['failed'] ?? 0]
-      // Those that ended last come first.
-      if (done > completed)
-        for (const { id } of await runs.getCompleted(0, done - completed - 1)) settle(id, undefined)
-      if (lost > failed)
-        for (const job of await runs.getFailed(0, lost - failed - 1))
+      // Those that ended last come first. There may be fewer than before, when old ones have expired.
+      if (done !== completed)
+        for (const { id } of await runs.getCompleted(0, newOnes(done, completed) - 1)) settle(id, undefined)
+      if (lost !== failed)
+        for (const job of await runs.getFailed(0, newOnes(lost, failed) - 1))
           settle(job.id, new Error(job.failedReason))
       ;[completed, failed] = [done, lost]
       await wait(interval)
@@ -185,6 +204,10 @@ async function look(queues: Queues): Promise<void> {
   } catch (error) {
     for (const run of waiting.keys()) settle(run, error)
   }
+}
+
+function newOnes(count: number, before: number): number {
+  return count > before ? count - before : count
 }
 
 function settle(run: string | undefined, error: unknown): void {

@@ -1,9 +1,7 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { withClient } from './data.ts'
 import { median, timed } from './measure.ts'
 import { pipelinesOf } from './pipelines.ts'
 import { install } from './product.ts'
+import { createSmall, dropSmall, writeSources } from './small-databases.ts'
 import type { Stage } from './stage.ts'
 import { atLeast, type Row } from './table.ts'
 
@@ -37,30 +35,6 @@ function rate(seconds: number): string {
   return `${(runs / seconds).toFixed(1)}/s`
 }
 
-/** Databases of some hundred kilobytes, like those of many small customers. */
-async function createSmall(stage: Stage, names: readonly string[]): Promise<void> {
-  const [first = '', ...others] = names
-  await withClient(stage.connection, (client) => client.query(`CREATE DATABASE ${first}`))
-  await withClient({ ...stage.connection, database: first }, (client) =>
-    client.query(`
-      CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, since date NOT NULL);
-      CREATE TABLE orders (id int PRIMARY KEY, customer int NOT NULL REFERENCES customers, placed timestamptz NOT NULL, detail jsonb NOT NULL);
-      INSERT INTO customers SELECT n, 'Customer ' || md5(n::text), date '2020-01-01' + n FROM generate_series(1, 1000) n;
-      INSERT INTO orders SELECT n, 1 + n % 1000, timestamptz '2025-01-01Z' + n * interval '1 hour', jsonb_build_object('total', n, 'note', md5(n::text))
-        FROM generate_series(1, 3000) n;`),
-  )
-  await withClient(stage.connection, async (client) => {
-    for (const name of others) await client.query(`CREATE DATABASE ${name} TEMPLATE ${first}`)
-    await client.query('CHECKPOINT')
-  })
-}
-
-async function dropSmall({ connection }: Stage, names: readonly string[]): Promise<void> {
-  await withClient(connection, async (client) => {
-    for (const name of names) await client.query(`DROP DATABASE ${name}`)
-  })
-}
-
 /** Seconds for a dump of each. */
 async function loop(stage: Stage, names: readonly string[]): Promise<number> {
   const room = await stage.room('loop')
@@ -71,10 +45,7 @@ async function loop(stage: Stage, names: readonly string[]): Promise<number> {
 
 /** Seconds from the first request, all of them made at once, until the last backup is sealed. */
 async function backUpAll(stage: Stage, names: readonly string[]): Promise<number> {
-  const sources = Object.fromEntries(names.map((name) => [name, { url: stage.url(name) }]))
-  const file = join(await stage.room('configuration'), 'backup.config.yaml')
-  // JSON is YAML.
-  await writeFile(file, JSON.stringify({ sources }))
+  const file = await writeSources(stage, Object.fromEntries(names.map((name) => [name, name])))
   const settings = { WORKER_CONCURRENCY_DUMP: String(processes), BACKUP_CONFIG: file }
   await using installation = await install(stage, settings)
   const { value } = await timed(() => Promise.all(names.map((name) => installation.backup(name))))

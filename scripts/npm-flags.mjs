@@ -58,6 +58,7 @@ export const valued = [
   'output',
   'name',
   'schedule',
+  'exclude',
   'url',
 ]
 

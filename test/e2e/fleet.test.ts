@@ -4,7 +4,7 @@ import { memberName } from '@securyflex/shared/config'
 import { readReport } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
 import { startThrowawayServer, type ThrowawayServer } from '@securyflex/shared/postgres'
-import { jobIds, requestRun } from '@securyflex/shared/queue'
+import { jobIds, parseTrigger, requestRun, requestTriggered } from '@securyflex/shared/queue'
 import { newRunId, parseRunId } from '@securyflex/shared/repository'
 import pg from 'pg'
 import { type Installation, startInstallation } from '../helpers/installation.ts'
@@ -115,6 +115,33 @@ describe('every database of a server', () => {
     expect(alone.returnvalue).toMatchObject({ outcome: 'success' })
     const excluded = await installation.ended(await request('fleet-scratch_1'))
     expect(excluded.failedReason).toMatch(/“scratch_1” is left out of fleet/)
+    await worker.kill('SIGTERM')
+  })
+
+  it('can be asked for by programs that know only its name, whose hash the worker looks up', async () => {
+    await using worker = await installation.startWorker()
+    const { queues, config } = installation
+    const now = new Date()
+    const ask = (source: string) =>
+      requestTriggered(queues, config, parseTrigger({ source }), {
+        by: 'test',
+        at: now,
+        id: newRunId(source, now),
+      })
+    const { run } = await ask(oddSource)
+    const job = await installation.ended(run)
+    expect(job.returnvalue).toMatchObject({ outcome: 'success' })
+    expect(job.data).toMatchObject({ database: odd })
+    const nowhere = (await ask('fleet-nowhere-00000000')).run
+    expect((await installation.ended(nowhere)).failedReason).toMatch(
+      /fleet has no database that is called “fleet-nowhere-00000000”.*\[SOURCE_UNKNOWN\]/,
+    )
+    expect(await report(nowhere)).toMatchObject({ outcome: 'failed', code: 'SOURCE_UNKNOWN' })
+    const away = (await ask('lost-nowhere-00000000')).run
+    expect(await report((await installation.ended(away)).id ?? '')).toMatchObject({
+      outcome: 'failed',
+      code: 'DATABASE_UNREACHABLE',
+    })
     await worker.kill('SIGTERM')
   })
 

@@ -6,6 +6,8 @@ import { newRunId } from '@securyflex/shared/repository'
 import { readReport } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
 import type { Job } from 'bullmq'
+import pg from 'pg'
+import { startCommand } from '../helpers/command.ts'
 import { type Installation, startInstallation } from '../helpers/installation.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../helpers/temporary-directory.ts'
 
@@ -58,6 +60,10 @@ describe('a server’s limit of one run', () => {
     const others = [(await request('beta')).run, (await request('gamma')).run]
     await until(async () => (await installation.queues.get('run').getDelayedCount()) === 2)
     for (const run of others) expect(await progressOf(run)).toEqual({ waitsFor: 'server main: 1 of 1 runs' })
+    await using following = startCommand(['backup', 'beta'], { ...installation.env }, directory.path)
+    await following.line(/^ {2}waiting for server main: 1 of 1 runs$/)
+    following.kill('SIGINT')
+    expect(await following.ended).toBe(130)
     const { logs } = await installation.queues.get('run').getJobLogs(others[0] ?? '')
     expect(logs).toEqual([expect.stringContaining('waits for server main: 1 of 1 runs')])
 
@@ -96,6 +102,30 @@ describe('a server’s limit of one run', () => {
     await using second = await installation.startWorker()
     await installation.ended(first)
     await second.kill('SIGTERM')
+  })
+})
+
+describe('whoever follows a run', () => {
+  it('is told that its dump waits for another, or for a queue that is paused', async () => {
+    const { queues, env } = installation
+    await using worker = await installation.startWorker()
+    await queues.get('dump').pause()
+    await using following = startCommand(['backup', 'alpha'], { ...env }, directory.path)
+    await following.line(/^ {2}waiting for the queue “dump”, which somebody paused on the dashboard$/)
+    await queues.get('dump').resume()
+    expect(await following.ended).toBe(0)
+
+    // A session that holds the lock of the first: its dump cannot end, and the worker makes one at a time.
+    const client = new pg.Client(installation.database.url)
+    await client.connect()
+    await client.query('BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE')
+    const first = await installation.request()
+    await using second = startCommand(['backup', 'gamma'], { ...env }, directory.path)
+    await second.line(/^ {2}waiting for other dumps \(WORKER_CONCURRENCY_DUMP\)$/)
+    await client.end()
+    expect(await second.ended).toBe(0)
+    await installation.ended(first)
+    await worker.kill('SIGTERM')
   })
 })
 

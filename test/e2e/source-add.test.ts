@@ -104,6 +104,38 @@ describe('source add', () => {
   })
 })
 
+describe('source add for every database of a server', () => {
+  it('writes the server once, says what it stands for now, and config check reaches it', async () => {
+    const url = second.url.replace(second.name, '*')
+    const added = await run('source', 'add', url, '--name', 'fleet', '--exclude', 't_*', '--exclude', 'x')
+    expect(added).toMatchObject({ status: 0, stdout: expect.stringMatching(/^fleet is added to /) })
+    expect(added.stderr).toMatch(/backed up, each as a source of its own: .*\bpostgres\b/)
+    expect(added.stderr).toMatch(new RegExp(`Left out: .*${second.name}`))
+    expect(added.stderr).toMatch(/Its next backup: /)
+    const maintenance = url.replace('*', 'postgres').replace(second.password, '${SOURCE_FLEET_PASSWORD}')
+    expect(read('backup.config.yaml')).toContain(
+      `  fleet:\n    url: ${maintenance}\n    database: "*"\n    exclude:\n`,
+    )
+    expect((await run('config', 'check')).stdout).toMatch(/^ {2}fleet-\* +postgresql:/m)
+    const again = await run('source', 'add', second.url, '--all', '--name', 'more', '--json')
+    expect(again).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/Every database of that server is backed up already: “fleet”/),
+    })
+    const wrong = await run('source', 'add', second.url, '--exclude', 'x')
+    expect(wrong).toMatchObject({ status: 2, stderr: expect.stringContaining('Add --all') })
+  })
+
+  it('finds a name for it in that of the host, and tells programs its databases', async () => {
+    const url = second.url.replace('127.0.0.1', 'localhost')
+    const added = await run('source', 'add', url, '--all', '--json')
+    expect(JSON.parse(added.stdout)).toMatchObject({
+      source: 'localhost',
+      databases: { backedUp: expect.arrayContaining([second.name, 'postgres']), leftOut: [] },
+    })
+  })
+})
+
 describe('destination add', () => {
   it('adds a place beside the one that there was, and every source goes there too', async () => {
     const added = await run('destination', 'add', 'nas', '--directory', directory.join('nas'))

@@ -33,7 +33,7 @@ export interface Installation extends AsyncDisposable {
   /** Starts a producer process, which looks every half second. */
   startProducer(): Promise<WorkerProcess>
   /** Starts another program of this directory, and waits until it says that it is ready. */
-  startProgram(program: string): Promise<WorkerProcess>
+  startProgram(program: string, ...args: string[]): Promise<WorkerProcess>
   /** Asks for a run, as if it were `at` (default: now), and gives its id. */
   request(at?: Date): Promise<string>
   /** Waits until the run's job has ended, at most `limit` ms (default: a minute), and gives it. */
@@ -96,7 +96,12 @@ export async function startInstallation(
     storage,
     source,
     async startWorker(place) {
-      const worker = await startProcess('held-worker.ts', env, directory.path, place)
+      const worker = await startProcess(
+        'held-worker.ts',
+        env,
+        directory.path,
+        place === undefined ? [] : [place],
+      )
       workers.push(worker)
       return worker
     },
@@ -105,8 +110,8 @@ export async function startInstallation(
       workers.push(producer)
       return producer
     },
-    async startProgram(program) {
-      const started = await startProcess(program, env, directory.path)
+    async startProgram(program, ...args) {
+      const started = await startProcess(program, env, directory.path, args)
       workers.push(started)
       return started
     },
@@ -138,9 +143,9 @@ async function startProcess(
   program: string,
   env: Readonly<Record<string, string>>,
   directory: string,
-  place?: string,
+  args: readonly string[] = [],
 ): Promise<WorkerProcess> {
-  const child = fork(fileURLToPath(new URL(program, import.meta.url)), place === undefined ? [] : [place], {
+  const child = fork(fileURLToPath(new URL(program, import.meta.url)), args, {
     env: { ...inherited(), ...env, NODE_COMPILE_CACHE: join(tmpdir(), 'compiled') },
     cwd: directory,
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -158,7 +163,7 @@ async function startProcess(
         reject(new Error(`the process ended before it was at ${name}:\n${said}`))
       })
     })
-  const held = at(place ?? 'nowhere')
+  const held = at(args[0] ?? 'nowhere')
   held.catch(() => undefined)
   await at('ready')
   const kill = async (signal: NodeJS.Signals) => {

@@ -54,6 +54,11 @@ beforeAll(async () => {
   }
   await mkdir(place.emptyDirectory)
   await writeFile(directory.join('empty.json'), '')
+  await writeFile(
+    directory.join('slip.yaml'),
+    'sources:\n  wiki:\n    ur: postgresql://shop@db.example.com/wiki\n',
+  )
+  await writeFile(directory.join('broken.yaml'), 'sources: [\n')
   await writeFile(directory.join('notes.txt'), 'Dear diary, today I backed up.\n')
   await writeFile(directory.join('shop.sql'), '--\n-- PostgreSQL database dump\n--\n')
 })

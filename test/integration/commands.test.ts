@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { cp, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateKey } from '@securyflex/shared/keys'
+import { Worker } from 'bullmq'
 import { makeBackup } from '../helpers/make-backup.ts'
 import { createDatabase, type TestDatabase } from '../helpers/postgres.ts'
 import { startRedis, type TestRedis } from '../helpers/redis.ts'
@@ -194,6 +195,32 @@ describe('with Redis and no worker', () => {
       actions: [{ what: 'resume', subject: 'shop' }, { what: 'pause' }, { what: 'cancel' }],
     })
     expect((await run(['retry', 'shop.20200101T000000Z.0000'], service)).status).toBe(3)
+  })
+
+  it('pause and resume everything, and retry what has failed, by whom is written down', async () => {
+    const service = { REDIS_URL: redis.url }
+    expect((await run(['pause'], service)).status).toBe(0)
+    expect((await run(['enqueue-job', 'shop'], service)).status).toBe(12)
+    expect((await run(['resume'], service)).status).toBe(0)
+    const id = (await run(['enqueue-job', 'shop'], service)).stdout.trim()
+    const worker = new Worker('run', () => Promise.reject(new Error('no')), {
+      prefix: 'securyflex',
+      connection: { host: redis.host, port: redis.port, maxRetriesPerRequest: null },
+    })
+    await new Promise((resolve) => worker.once('failed', resolve))
+    await worker.close()
+    expect((await run(['retry', id], service)).status).toBe(0)
+    const by = expect.stringMatching(/^command line \(/)
+    expect(await json(['status'], service)).toMatchObject({
+      underWay: [{ run: id, state: 'waiting' }],
+      actions: [
+        { by, what: 'retry', subject: id },
+        { by, what: 'resume', subject: 'everything' },
+        { by, what: 'pause', subject: 'everything' },
+        { what: 'resume', subject: 'shop' },
+        { what: 'pause', subject: 'shop' },
+      ],
+    })
   })
 
   it('status shows the schedule in its zone and in UTC', async () => {

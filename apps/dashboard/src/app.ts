@@ -5,7 +5,9 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import { boardHeaders, pageHeaders } from './access/headers.ts'
 import { requirePassword } from './access/password.ts'
 import { requireKnownHost, requireSameSite } from './access/same-site.ts'
+import { visitorOf } from './access/visitor.ts'
 import { api } from './api/router.ts'
+import { askedBy } from './board/recorded.ts'
 import { forms } from './control/forms.ts'
 import { controlPath } from './overview/controls.ts'
 import { askQueues, type Live, readPast } from './overview/facts.ts'
@@ -73,12 +75,12 @@ async function askOrNothing({ config, logger, redis, queues }: Surroundings): Pr
 }
 
 /** Bull Board, or a sentence while Redis is away. */
-function board({ address, redis, trouble, board: ready }: Surroundings): RequestHandler {
+function board({ config, address, redis, trouble, board: ready }: Surroundings): RequestHandler {
   return (request, response, next) => {
     const handler = ready()
     const isAsset = request.path.startsWith('/static/')
     if (handler !== undefined && (isAsset || redis.status === 'ready')) {
-      void handler(request, response, next)
+      void askedBy(visitorOf(config, request), () => handler(request, response, next))
       return
     }
     const why = trouble()

@@ -348,7 +348,7 @@ describe('a report that says "running"', () => {
     return found
   }
   const notified = () => queues.get('notify').count()
-  const second = () => openStorage({ kind: 'local', name: 'local', directory: directory.join('second') })
+  const second = () => openStorage({ kind: 'local', name: 'second', directory: directory.join('second') })
 
   /** The run's job, ended as told. */
   async function ended(how: 'completed' | 'failed', value: object = {}): Promise<void> {

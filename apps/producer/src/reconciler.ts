@@ -1,5 +1,5 @@
 import { type Config, groupOf, settingsOf } from '@securyflex/shared/config'
-import { asBackupError } from '@securyflex/shared/errors'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import {
   findReports,
   readReport,
@@ -10,8 +10,19 @@ import {
 import type { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
 import { composeMessage } from '@securyflex/shared/notify'
-import { jobIds, markedSources, prefix, type Queues, queueName, requestAgain } from '@securyflex/shared/queue'
-import { listSources } from '@securyflex/shared/repository'
+import {
+  begunRuns,
+  forgetBegun,
+  jobIds,
+  markedSources,
+  noteBegun,
+  onceForRedis,
+  prefix,
+  type Queues,
+  queueName,
+  requestAgain,
+} from '@securyflex/shared/queue'
+import { listSources, parseRunId } from '@securyflex/shared/repository'
 import type { Storage } from '@securyflex/shared/storage'
 import { Job } from 'bullmq'
 
@@ -24,30 +35,65 @@ export interface ReconcilerContext {
   readonly clock: () => Date
 }
 
-/** Reports of a source that are looked at: a run takes two days at most, and one runs at a time. */
-const recentReports = 20
+/** Newest reports of a source that are read when a store is looked through: one runs at a time. */
+const newestReports = 3
+/** Sources that are looked at together then: a distant store takes its time for each answer. */
+const together = 20
 
-/** Finds what the queues cannot mend themselves. Everything it does may be done twice. */
+/**
+ * Finds what the queues cannot mend themselves. Everything it does may be done twice. Stores are asked for the reports
+ * of runs that Redis knows to have begun, and looked through only for a Redis that may have forgotten some: what a
+ * look costs does not grow with the number of sources.
+ */
 export async function reconcile(context: ReconcilerContext): Promise<void> {
   await releaseParkedRuns(context)
-  for (const name of await knownSources(context)) await closeLostRuns(context, name)
+  for (const storage of context.storages) await findForgotten(context, storage)
+  for (const run of await begunRuns(context.queues.redis)) await closeIfLost(context, run)
   await makeUpForAgain(context)
 }
 
-/** Those of the configuration, and the databases of its groups that have had a run. */
-async function knownSources({ config, storages, logger }: ReconcilerContext): Promise<string[]> {
-  const own = config.sources.map(({ name }) => name)
-  if (config.groups.length === 0) return own
-  const stored = storages.map(async (storage) => {
-    try {
-      return await listSources(storage)
-    } catch (error) {
-      logger.warn(`${storage.name} does not say what it holds: ${asBackupError(error).message}`, { error })
-      return []
+/** Finds the runs whose report at a store says "running", and of which Redis may know nothing any more. */
+async function findForgotten(context: ReconcilerContext, storage: Storage): Promise<void> {
+  const { queues, keys } = context
+  try {
+    await onceForRedis(queues.redis, storage.name, async () => {
+      await someTogether(await knownSources(context, storage), async (source) => {
+        for await (const { run, report } of findReports(storage, source, keys, newestReports)) {
+          if (report?.outcome === 'running') await noteBegun(queues.redis, run)
+        }
+      })
+    })
+  } catch (error) {
+    cannotBeLookedAt(context, storage, error)
+  }
+}
+
+/** Does `work` for all, some at a time; what fails ends it. */
+async function someTogether<One>(all: readonly One[], work: (one: One) => Promise<void>): Promise<void> {
+  const left = [...all]
+  const lane = async () => {
+    for (let one = left.pop(); one !== undefined; one = left.pop()) {
+      await work(one).catch((error: unknown) => {
+        left.length = 0
+        throw error
+      })
     }
-  })
-  const members = (await Promise.all(stored)).flat().filter((name) => groupOf(config, name) !== undefined)
+  }
+  await Promise.all(Array.from({ length: together }, lane))
+}
+
+/** Those of the configuration, and the databases of its groups that have had a run. */
+async function knownSources({ config }: ReconcilerContext, storage: Storage): Promise<string[]> {
+  const own = [...config.sources, ...config.groups].map(({ name }) => name)
+  if (config.groups.length === 0) return own
+  const members = (await listSources(storage)).filter((name) => groupOf(config, name) !== undefined)
   return [...new Set([...own, ...members])]
+}
+
+function cannotBeLookedAt({ logger }: ReconcilerContext, storage: Storage, error: unknown): void {
+  // What is not an error of the store is one of Redis, or a mistake.
+  if (!(error instanceof BackupError)) throw error
+  logger.warn(`The reports in ${storage.name} cannot be looked at: ${error.message}`, { error })
 }
 
 /** One more run that was asked for while another was under way, and whose worker died before it could ask. */
@@ -90,56 +136,48 @@ async function release(queues: Queues, job: Job): Promise<void> {
 /** What each store says of one run. */
 type Said = { readonly storage: Storage; readonly report: RunReport }[]
 
-/** Reports that say "running" of runs that ended without being able to say so everywhere. */
-async function closeLostRuns(context: ReconcilerContext, source: string): Promise<void> {
-  for (const [run, said] of await recentSaid(context, source)) {
-    if (!said.some(isRunning)) continue
-    const job = (await context.queues.get('run').getJob(run)) as Job | undefined
-    const ended = job === undefined || (await job.isFailed()) || (await job.isCompleted())
-    if (!ended) continue
-    // Read again: a run writes its report first and ends then.
-    const now = await sayAgain(context, source, run, said)
-    const known = now.find((one) => !isRunning(one))?.report ?? resultOf(job, now)
-    const begun = now.find(isRunning)
-    if (begun === undefined) continue
-    if (known === undefined) await closeRun(context, begun.report, job?.failedReason ?? lostByRedis)
-    else
-      await keep(
-        context,
-        known,
-        now.filter(isRunning).map(({ storage }) => storage),
-      )
-  }
+/** Closes the report of a run that ended without being able to say so everywhere. */
+async function closeIfLost(context: ReconcilerContext, run: string): Promise<void> {
+  const { queues } = context
+  const job = (await queues.get('run').getJob(run)) as Job | undefined
+  const ended = job === undefined || (await job.isFailed()) || (await job.isCompleted())
+  const source = parseRunId(run)?.source
+  if (!ended || source === undefined) return
+  // Read now: a run writes its report first and ends then.
+  const { said, silent } = await ask(context, source, run)
+  const known = said.find((one) => !isRunning(one))?.report ?? resultOf(job, said)
+  const begun = said.filter(isRunning)
+  const lacking = begun.map(({ storage }) => storage)
+  const [first] = begun
+  let everywhere = !silent
+  if (known !== undefined) everywhere = (await keep(context, known, lacking)) && everywhere
+  else if (first !== undefined)
+    everywhere = (await closeRun(context, first.report, job?.failedReason ?? lostByRedis)) && everywhere
+  // A store that did not answer, or did not take it, is asked again with the next look.
+  if (everywhere) await forgetBegun(queues.redis, run)
 }
 
 const isRunning = ({ report }: Said[number]) => report.outcome === 'running'
 
-/** The latest reports at every store that answers, by run. */
-async function recentSaid(context: ReconcilerContext, source: string): Promise<Map<string, Said>> {
-  const { storages, keys, logger } = context
-  const said = new Map<string, Said>()
-  for (const storage of storages) {
+/** What every store says of a run, and whether one did not answer. */
+async function ask(
+  context: ReconcilerContext,
+  source: string,
+  run: string,
+): Promise<{ said: Said; silent: boolean }> {
+  let silent = false
+  const answers = context.storages.map(async (storage) => {
     try {
-      for await (const { run, report } of findReports(storage, source, keys, recentReports)) {
-        if (report !== undefined) said.set(run, [...(said.get(run) ?? []), { storage, report }])
-      }
+      const report = await readReport(storage, source, run, context.keys)
+      return report === undefined ? [] : [{ storage, report }]
     } catch (error) {
-      logger.warn(`The reports in ${storage.name} cannot be looked at: ${asBackupError(error).message}`, {
-        error,
-      })
+      cannotBeLookedAt(context, storage, error)
+      // A report that is damaged stays so.
+      silent ||= asBackupError(error).code.startsWith('STORAGE_')
+      return []
     }
-  }
-  return said
-}
-
-async function sayAgain({ keys }: ReconcilerContext, source: string, run: string, said: Said): Promise<Said> {
-  const again = said.map(async ({ storage }) => ({
-    storage,
-    report: await readReport(storage, source, run, keys),
-  }))
-  return (await Promise.all(again)).flatMap(({ storage, report }) =>
-    report === undefined ? [] : [{ storage, report }],
-  )
+  })
+  return { said: (await Promise.all(answers)).flat(), silent }
 }
 
 /** The report of a run that ended well and could write it nowhere, from what its job returned. */
@@ -154,7 +192,8 @@ function resultOf(job: Job | undefined, [begun]: Said): RunReport | undefined {
 
 const lostByRedis = 'Redis lost the jobs of this run (restarted without its data, or flushed).'
 
-async function closeRun(context: ReconcilerContext, begun: RunReport, reason: string): Promise<void> {
+/** @returns whether every store knows it */
+async function closeRun(context: ReconcilerContext, begun: RunReport, reason: string): Promise<boolean> {
   const { config, queues, storages, logger, clock } = context
   const ended: RunReport = {
     ...begun,
@@ -169,16 +208,20 @@ async function closeRun(context: ReconcilerContext, begun: RunReport, reason: st
     const id = jobIds.notify(begun.run, begun.generation, `lost-${channel}`)
     await queues.add('notify', id, { v: 1, run: begun.run, source: begun.source, channel, message })
   }
-  await keep(context, ended, storages)
+  const everywhere = await keep(context, ended, storages)
   logger.error(`${begun.run} failed: ${reason}`, { run: begun.run })
+  return everywhere
 }
 
+/** @returns whether all of these stores took it */
 async function keep(
   { keys, logger }: ReconcilerContext,
   report: RunReport,
   storages: readonly Storage[],
-): Promise<void> {
-  for (const { storage, why } of await writeReport(storages, report, keys)) {
+): Promise<boolean> {
+  const problems = await writeReport(storages, report, keys)
+  for (const { storage, why } of problems) {
     logger.warn(`The report of ${report.run} was not written to ${storage.name}: ${why}`, { run: report.run })
   }
+  return problems.length === 0
 }

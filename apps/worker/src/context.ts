@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Config } from '@securyflex/shared/config'
+import type { Config, Destination } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
@@ -19,14 +19,18 @@ export interface WorkerContext {
   readonly clock: () => Date
   /** Told of each place that work passes, `<step>:<place>`; tests hold a worker there and kill it. */
   readonly passed: (place: string) => Promise<void>
+  /** Opens the store of a destination. */
+  readonly open: (destination: Destination) => Promise<Storage>
 }
 
-/** What may differ from the ordinary in tests. */
+/** What may differ from the ordinary in tests and measurements. */
 export interface WorkerOptions {
   /** Default: the machine's. */
   readonly clock?: () => Date
   /** Default: goes on at once. */
   readonly passed?: (place: string) => Promise<void>
+  /** What stands between steps and a store; default: nothing. */
+  readonly reach?: (storage: Storage) => Storage
 }
 
 /** Opens spool and stores. @throws SPOOL_UNUSABLE, STORAGE_REFUSED, STORAGE_FULL */
@@ -34,14 +38,15 @@ export async function openContext(
   config: Config,
   queues: Queues,
   logger: Logger,
-  { clock = () => new Date(), passed = () => Promise.resolve() }: WorkerOptions,
+  { clock = () => new Date(), passed = () => Promise.resolve(), reach = (storage) => storage }: WorkerOptions,
 ): Promise<WorkerContext> {
+  const open = async (destination: Destination) => reach(await openStorage(destination))
   const storages = new Map<string, Storage>()
   for (const destination of config.destinations) {
-    storages.set(destination.name, await openStorage(destination))
+    storages.set(destination.name, await open(destination))
   }
   const spool = await Spool.open(config.spool)
-  return { config, queues, spool, keys: new KeyRing(config.keys), storages, logger, clock, passed }
+  return { config, queues, spool, keys: new KeyRing(config.keys), storages, logger, clock, passed, open }
 }
 
 /**
@@ -51,8 +56,8 @@ export async function openContext(
 export async function contextFor(config: Config, before: WorkerContext): Promise<WorkerContext> {
   const storages = new Map(before.storages)
   for (const destination of config.destinations) {
-    const open = before.config.destinations.some((known) => isDeepStrictEqual(known, destination))
-    if (!open) storages.set(destination.name, await openStorage(destination))
+    const known = before.config.destinations.some((open) => isDeepStrictEqual(open, destination))
+    if (!known) storages.set(destination.name, await before.open(destination))
   }
   return { ...before, config, storages, keys: new KeyRing(config.keys) }
 }

@@ -7,8 +7,10 @@ import {
   addChild,
   countOverlaps,
   type DumpResult,
+  forgetBegun,
   forgetCancel,
   jobIds,
+  noteBegun,
   type Payloads,
   reclaimSource,
   redisTrouble,
@@ -19,6 +21,7 @@ import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError } from
 import { takePlace } from './claim.ts'
 import { storageOf, type WorkerContext } from './context.ts'
 import { type Failure, failureText } from './failure.ts'
+import { nameDatabase } from './run-database.ts'
 import { gatherFacts } from './run-facts.ts'
 import { type GroupResult, runGroup } from './run-group.ts'
 import { decide, type Judgement, type NextAction, type RunFacts } from './run-plan.ts'
@@ -56,14 +59,16 @@ async function goOn(
   context: WorkerContext,
   job: Job,
   token: string,
-  request: Payloads['run'],
+  asked: Payloads['run'],
   signal: AbortSignal,
 ): Promise<RunResult> {
   const id = job.id ?? ''
-  const begun = request.plan !== undefined && !(await isNewGeneration(context, job))
-  await takePlace(context, job, token, request.source, begun)
+  const begun = asked.plan !== undefined && !(await isNewGeneration(context, job))
+  await takePlace(context, job, token, asked.source, begun)
+  const named = await nameDatabase(context, job, asked, signal)
+  const { request } = named
   const plan = request.plan ?? (await settle(context, job, request))
-  const refused = await refusal(context, job, request, plan)
+  const refused = named.refused ?? (await refusal(context, job, request, plan))
   await forgiveCancel(context, job)
   for (let decisions = 0; decisions < mostDecisions; decisions++) {
     const input = { run: id, request, plan, generation: job.attemptsMade, overlaps: 0 }
@@ -290,10 +295,14 @@ function failed({ failure }: Judgement): UnrecoverableError {
 /** Writes a report to every store; one that does not take it is logged, for the others have it. */
 async function report(context: WorkerContext, content: RunReport): Promise<void> {
   const storages = context.config.destinations.map(({ name }) => storageOf(context, name))
+  const { redis } = context.queues
+  if (content.outcome === 'running') await noteBegun(redis, content.run)
   const problems = await writeReport(storages, content, context.keys)
   for (const { storage, why } of problems) {
     context.logger.warn(`The report of ${content.run} was not written to ${storage.name}: ${why}`, {
       run: content.run,
     })
   }
+  // Otherwise the reconciler writes it where it is missing.
+  if (content.outcome !== 'running' && problems.length === 0) await forgetBegun(redis, content.run)
 }

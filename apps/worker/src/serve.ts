@@ -10,6 +10,11 @@ import type { StopReason } from './step.ts'
 
 /** A crash of its worker costs a job no attempt; only this many in a row fail it. */
 const maxStalledCount = 3
+/**
+ * A slot's run is asked for within milliseconds, and asking twice is asking once: a slot that a dead worker had taken is
+ * taken over at once, however often that happens, and not when a dump's lock would have run out.
+ */
+const ofSlots = { lockDuration: 500, stalledInterval: 250, maxStalledCount: 1000 }
 /** How long running jobs may go on after a shutdown was asked for, in ms. */
 const gracePeriod = 10_000
 
@@ -46,7 +51,8 @@ export function serve(
       active.delete(id)
     }
   }
-  const options = { prefix, concurrency: concurrency[step], lockDuration, stalledInterval, maxStalledCount }
+  const locks = step === 'schedule' ? ofSlots : { lockDuration, stalledInterval, maxStalledCount }
+  const options = { prefix, concurrency: concurrency[step], ...locks }
   const connection = { ...target, maxRetriesPerRequest: null }
   // BullMQ hands a signal only to a processor that declares three parameters.
   const settings = { repeatStrategy }

@@ -37,7 +37,8 @@ export function addDestination(program: Command): void {
       const { free } = await tryDestination(destination, { create: true })
       const files = await save(addition)
       const service = await tellService(addition.config)
-      const users = addition.added.sources.filter(({ destinations }) => destinations.includes(name))
+      const { sources: own, groups } = addition.added
+      const users = [...own, ...groups].filter(({ destinations }) => destinations.includes(name))
       if (json) {
         const sources = users.map((one) => one.name)
         printJson({

@@ -1,5 +1,12 @@
-import { type Addition, planSource, type Source } from '@securyflex/shared/config'
+import {
+  type Addition,
+  leavesOut,
+  planSource,
+  type Source,
+  type SourceGroup,
+} from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
+import { listDatabases } from '@securyflex/shared/postgres'
 import { nextTimes } from '@securyflex/shared/schedule'
 import type { Command } from 'commander'
 import { readLine } from '../configuring/read-line.ts'
@@ -13,6 +20,8 @@ import { moment } from '../output/written.ts'
 
 interface Options {
   readonly name?: string
+  readonly all?: true
+  readonly exclude?: string[]
   readonly schedule?: string[]
   readonly timeZone?: string
   readonly days?: string
@@ -29,12 +38,20 @@ export function addSource(program: Command): void {
     .command('source')
     .description('add a database to the configuration')
     .command('add')
-    .description('try a database, then write it to the configuration file, its password to .env')
+    .description(
+      'try a database, or a server with all of its own, then write it to the configuration file, its password to .env',
+    )
     .argument(
       '<url>',
       'a connection string; “-” reads it from standard input, where no list of processes shows it',
     )
     .option('--name <name>', 'under which its backups are kept; default: the database’s name')
+    .option('--all', 'every database of the server, those that come later too; the same as a database “*”')
+    .option(
+      '--exclude <database>',
+      'with --all: one that is left out, with * and ?; several times for several',
+      several,
+    )
     .option(
       '--schedule <cron>',
       'when; several times for several schedules; default: that of the others',
@@ -57,6 +74,7 @@ export function addSource(program: Command): void {
           'a running service takes it at once',
         ],
         ['source add postgresql://backup@db.example.com/wiki --schedule "30 1 * * *" --days 14', ''],
+        ['source add "postgresql://backup@db.example.com/*" --name fleet --exclude "scratch*"', ''],
         ['source add - --name wiki < url.txt', 'exit status 4 if the database cannot be backed up'],
       ),
     )
@@ -64,11 +82,16 @@ export function addSource(program: Command): void {
       const addition = planSource({
         url: url === '-' ? await readLine() : url,
         name: options.name,
+        all: options.all,
         settings: settingsOf(options),
       })
-      const source = addition.added.sources.find(({ name }) => name === addition.name)
+      const { sources, groups } = addition.added
+      const group = groups.find(({ name }) => name === addition.name)
+      const source = group ?? sources.find(({ name }) => name === addition.name)
+      if (group === undefined && options.exclude !== undefined) throw notAll()
       if (source === undefined) throw new BackupError('INTERNAL', 'The source was not understood.')
       const outcome = await tryBefore(addition, source, options.force === true)
+      const databases = group === undefined || outcome === undefined ? undefined : await membersOf(group)
       const files = await save(addition)
       const service = await tellService(addition.config)
       const [next] = nextTimes(source.name, source, new Date(), 1)
@@ -78,6 +101,7 @@ export function addSource(program: Command): void {
         printJson({
           source: name,
           connection: source.connection.shown,
+          ...(databases === undefined ? {} : { databases }),
           files,
           variables,
           ...facts,
@@ -89,14 +113,51 @@ export function addSource(program: Command): void {
       }
       print(`${source.name} is added to ${files.join(' and ')}.`)
       if (outcome !== undefined) for (const line of [...tried(outcome), ...aboutRole(outcome)]) note(line)
+      if (databases !== undefined) for (const line of told(databases)) note(line)
       if (next !== undefined) note(`Its next backup: ${moment(next.at, source.timeZone)}.`)
       note(service.text)
     })
 }
 
-/** What is said of the source in the file: only what was given. */
-function settingsOf({ schedule, timeZone, days, destination }: Options): Record<string, unknown> {
+/** What a group stands for now. */
+interface Members {
+  readonly backedUp: readonly string[]
+  readonly leftOut: readonly string[]
+  /** The role may not connect to these. */
+  readonly closed: readonly string[]
+}
+
+async function membersOf(group: SourceGroup): Promise<Members> {
+  const { open, closed } = await listDatabases(group.connection)
+  const wanted = (database: string) => !leavesOut(group, database)
   return {
+    backedUp: open.filter(wanted),
+    leftOut: open.filter((database) => !wanted(database)),
+    closed: closed.filter(wanted),
+  }
+}
+
+function told({ backedUp, leftOut, closed }: Members): string[] {
+  const names = (list: readonly string[]) => (list.length === 0 ? 'none' : list.join(', '))
+  return [
+    `Databases that are backed up, each as a source of its own: ${names(backedUp)}.`,
+    ...(leftOut.length === 0 ? [] : [`Left out: ${names(leftOut)}.`]),
+    ...(closed.length === 0
+      ? []
+      : [`Not backed up, because this role may not connect to them (GRANT CONNECT): ${names(closed)}.`]),
+  ]
+}
+
+function notAll(): BackupError {
+  return new BackupError('USAGE', '--exclude leaves databases out of all, and this is one database.', {
+    hint: 'Add --all, or leave --exclude out.',
+  })
+}
+
+/** What is said of the source in the file: only what was given. */
+function settingsOf({ schedule, timeZone, days, destination, exclude }: Options): Record<string, unknown> {
+  return {
+    ...(exclude === undefined ? {} : { exclude: { databases: exclude } }),
     ...(schedule === undefined ? {} : { schedule: schedule.length === 1 ? schedule[0] : schedule }),
     ...(timeZone === undefined ? {} : { timeZone }),
     ...(days === undefined ? {} : { retention: { days: /^\d+$/.test(days) ? Number(days) : days } }),
@@ -107,7 +168,7 @@ function settingsOf({ schedule, timeZone, days, destination }: Options): Record<
 /** Nothing is written for a database that cannot be backed up, unless that is wished. */
 async function tryBefore(
   { added }: Addition,
-  { connection }: Source,
+  { connection }: Pick<Source, 'connection'>,
   force: boolean,
 ): Promise<TriedDatabase | undefined> {
   try {

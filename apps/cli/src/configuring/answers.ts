@@ -69,6 +69,6 @@ async function question(text: string, otherwise: string): Promise<string> {
 function nobodyToAsk(yes: boolean): BackupError {
   const what = yes ? 'The database is not given.' : 'Nobody can be asked here, so nothing was written.'
   return new BackupError(yes ? 'USAGE' : 'CONFIRMATION_NEEDED', what, {
-    hint: `Type for example: ${typed('init --url postgresql://backup:secret@localhost:5432/shop --yes')}`,
+    hint: `Type for example: ${typed('init --url postgresql://backup@localhost:5432/shop --yes')}`,
   })
 }

@@ -9,6 +9,7 @@ import {
   refuseUnreadable,
   serverFacts,
 } from '@securyflex/shared/postgres'
+import { reworded } from './reworded.ts'
 
 /** What a backup would meet at a database. */
 export interface TriedDatabase {
@@ -35,7 +36,9 @@ export async function tryDatabase(
   binDirectory: string | undefined,
 ): Promise<TriedDatabase> {
   const open = () => openConnection(connection, { applicationName: 'securyflex-backup check' })
-  const client = await open()
+  const client = await open().catch((error: unknown) => {
+    throw reworded(error, { DATABASE_URL: 'the connection string' })
+  })
   try {
     await refusePooler(client, open)
     const facts = await serverFacts(client)

@@ -3,7 +3,8 @@ import { dirname } from 'node:path'
 import type { Destination } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { exists, freeSpace } from '@securyflex/shared/files'
-import { openStorage } from '@securyflex/shared/storage'
+import { openStorage, type Storage } from '@securyflex/shared/storage'
+import { reworded } from './reworded.ts'
 
 /** What a backup would meet at a destination. */
 export interface TriedDestination {
@@ -32,7 +33,14 @@ export async function tryDestination(
 }
 
 async function writeAndRead(destination: Destination): Promise<void> {
-  const storage = await openStorage(destination)
+  try {
+    await putAndGet(await openStorage(destination))
+  } catch (error) {
+    throw reworded(error, { 'Set BACKUP_DIR to': 'Choose', 'set BACKUP_DIR to': 'choose' })
+  }
+}
+
+async function putAndGet(storage: Storage): Promise<void> {
   const [key, body] = [`check-${randomBytes(6).toString('hex')}`, randomBytes(64)]
   try {
     await storage.put(key, body)

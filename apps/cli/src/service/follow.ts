@@ -3,7 +3,7 @@ import { type Config, type RedisAddress, type Step, steps } from '@securyflex/sh
 import { asBackupError, type BackupError, codes, type ErrorCode } from '@securyflex/shared/errors'
 import { readReport, type RunReport } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
-import { connectOrFail, jobIds, Queues } from '@securyflex/shared/queue'
+import { connectOrFail, jobIds, Queues, waitOf } from '@securyflex/shared/queue'
 import { parseRunId } from '@securyflex/shared/repository'
 import { openStorageForReading } from '@securyflex/shared/storage'
 import { z } from 'zod'
@@ -12,6 +12,8 @@ import { z } from 'zod'
 export interface RunState {
   /** Steps that have jobs to do, in the order of the way; empty while the run waits for a worker. */
   readonly steps: readonly Step[]
+  /** What it waits for, in words that go on after “waiting for”; undefined while something is done. */
+  readonly waitsFor?: string | undefined
   /** Bytes read from the database so far, of all streams. */
   readonly read: number
   /** Of these, bytes that the destination did not have yet. */
@@ -185,6 +187,8 @@ function endOfReport(report: RunReport | undefined): RunEnd | undefined {
   }
 }
 
+type Job = NonNullable<Awaited<ReturnType<ReturnType<Queues['get']>['getJob']>>>
+
 const dumpProgress = z.object({ bytes: z.number(), newBytes: z.number() })
 /** Children of a run that have not ended; the spool's limit keeps them few. */
 const mostChildren = 200
@@ -194,23 +198,35 @@ async function findState(queues: Queues, run: string): Promise<RunState> {
   const { unprocessed = [] } =
     (await job?.getDependencies({ unprocessed: { count: mostChildren, cursor: 0 } })) ?? {}
   const busy = new Set(unprocessed.map((key) => key.split(':')[1]?.replace(/^upload-.*/, 'upload')))
-  const progress = await latestDump(queues, run, job?.attemptsMade ?? 0)
+  const dump = await latestDump(queues, run, job?.attemptsMade ?? 0)
+  const progress = dumpProgress.safeParse(dump?.progress).data
   return {
     steps: steps.filter((step) => busy.has(step)),
+    waitsFor: job === undefined ? undefined : await waitingFor(queues, job, dump),
     read: progress?.bytes ?? 0,
     fresh: progress?.newBytes ?? 0,
   }
 }
 
+/** Why a run does not begin, or its dump does not. */
+async function waitingFor(queues: Queues, run: Job, dump: Job | undefined): Promise<string | undefined> {
+  const limit = waitOf(run)
+  if (limit !== undefined) return limit
+  if ((run.data as { plan?: unknown }).plan === undefined) return noWorkerFor(queues, 'run')
+  if (dump === undefined || dump.processedOn !== undefined || dump.finishedOn !== undefined) return undefined
+  if (await queues.get('dump').isPaused()) return 'the queue “dump”, which somebody paused on the dashboard'
+  return (await noWorkerFor(queues, 'dump')) ?? 'other dumps (WORKER_CONCURRENCY_DUMP)'
+}
+
+async function noWorkerFor(queues: Queues, step: 'run' | 'dump'): Promise<string | undefined> {
+  return (await queues.get(step).getWorkersCount()) === 0 ? `a worker: none serves “${step}”` : undefined
+}
+
 /** A dump whose batches were lost is made again, at most twice. */
-async function latestDump(
-  queues: Queues,
-  run: string,
-  generation: number,
-): Promise<z.infer<typeof dumpProgress> | undefined> {
+async function latestDump(queues: Queues, run: string, generation: number): Promise<Job | undefined> {
   for (const number of [3, 2, 1]) {
     const dump = await queues.get('dump').getJob(jobIds.dump(run, generation, number))
-    if (dump !== undefined) return dumpProgress.safeParse(dump.progress).data
+    if (dump !== undefined) return dump
   }
   return undefined
 }

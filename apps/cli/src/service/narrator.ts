@@ -47,6 +47,7 @@ function bar(expected: number | undefined, rate: Rate): Narrator {
 function plainLines(rate: Rate): Narrator {
   let [told, toldAt] = ['', performance.now()]
   let dumping: RunState | undefined
+  let waited: string | undefined
   const say = (state: RunState, phase: string) => {
     print(`  ${sentence(state, rate)}`)
     told = phase
@@ -56,6 +57,12 @@ function plainLines(rate: Rate): Narrator {
     tell(state) {
       const phase = phaseOf(state.steps)
       const long = performance.now() - toldAt > reminder
+      if (state.waitsFor !== undefined) {
+        if (long || state.waitsFor !== waited) say(state, told)
+        waited = state.waitsFor
+        return
+      }
+      waited = undefined
       if (phase === 'dump') {
         // Its figures grow: they are told when it is over, and now and then while it takes long.
         dumping = { ...state, steps: ['dump'] }
@@ -86,7 +93,8 @@ function phaseOf(steps: readonly Step[]): string {
   return steps.join()
 }
 
-function sentence({ steps, read, fresh }: RunState, rate: Rate): string {
+function sentence({ steps, waitsFor, read, fresh }: RunState, rate: Rate): string {
+  if (waitsFor !== undefined) return `waiting for ${waitsFor}`
   if (steps.length === 0) return read === 0 ? 'waiting for a worker' : 'between two steps'
   if (!steps.includes('dump')) return steps.join(' + ')
   const speed = rate.current

@@ -221,6 +221,8 @@ describe('pause, resume, cancel and retry', () => {
       body: { run, state: 'waiting' },
     })
     expect(await queues.get('run').getJobState(run)).toBe('waiting')
+    const by = expect.stringMatching(/^API \(/)
+    expect(await recentActions(redis, 1)).toMatchObject([{ by, what: 'retry', subject: run }])
   })
 
   it('of what there is not are refused', async () => {

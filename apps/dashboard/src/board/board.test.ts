@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { loadConfig } from '@securyflex/shared/config'
 import { Secret } from '@securyflex/shared/errors'
 import { createLogger } from '@securyflex/shared/logging'
-import { prefix, Queues } from '@securyflex/shared/queue'
+import { prefix, Queues, recentActions } from '@securyflex/shared/queue'
 import { type Job, UnrecoverableError, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { PassThrough } from 'node:stream'
@@ -123,6 +123,34 @@ it('promotes a step that waits for its next attempt', async () => {
   await Promise.all(workers.splice(0).map((worker) => worker.close()))
   expect((await change('notify/n1/promote')).status).toBe(204)
   expect(await job.getState()).toBe('waiting')
+})
+
+it('writes down who changed what, and nothing that was refused', async () => {
+  const by = expect.stringMatching(/^dashboard \((::ffff:)?127\.0\.0\.1\)$/)
+  const detail = 'on the board'
+  const run = await queues.add('run', 'shop.20261123T020000Z.3fa2', {
+    v: 1,
+    source: 'shop',
+    requestedBy: 'test',
+    requestedAt: now,
+    options: {},
+  })
+  await failAll('run', 'the database did not answer')
+  await until(async () => (await run.getState()) === 'failed')
+  await change(`run/${String(run.id)}/retry`)
+  await failedNotification('no answer')
+  await change('notify/n1/retry')
+  await change('dump/pause')
+  await change('dump/resume')
+  await change('notify/n1/clean')
+  await change('notify/none/retry')
+  await fetch(`${dashboard.address}board/api/queues`)
+  expect((await recentActions(client, 10)).reverse()).toMatchObject([
+    { by, what: 'retry', subject: run.id, detail },
+    { by, what: 'retry', subject: 'notify n1', detail },
+    { by, what: 'pause', subject: 'queue dump', detail },
+    { by, what: 'resume', subject: 'queue dump', detail },
+  ])
 })
 
 it('removes nothing', async () => {

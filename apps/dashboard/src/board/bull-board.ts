@@ -1,10 +1,12 @@
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
+import type { AfterHook } from '@bull-board/api/typings/app'
 import { ExpressAdapter } from '@bull-board/express'
 import { type Step, steps } from '@securyflex/shared/config'
 import { queueName, type Queues } from '@securyflex/shared/queue'
 import type { RequestHandler } from 'express'
 import { judgeChange } from './changes.ts'
+import { recordChanges } from './recorded.ts'
 import { redactAnswer } from './redacted.ts'
 
 const descriptions: Record<Step, string> = {
@@ -30,7 +32,7 @@ export function bullBoard(queues: Queues, destinations: readonly string[], path:
     ),
     serverAdapter: adapter,
     options: {
-      handlerHooks: { before: judgeChange, after: redactAnswer },
+      handlerHooks: { before: judgeChange, after: both(recordChanges(queues), redactAnswer) },
       uiConfig: {
         boardTitle: 'SecuryFlex Backup',
         miscLinks: [{ text: 'Backups', url: '/' }],
@@ -40,6 +42,10 @@ export function bullBoard(queues: Queues, destinations: readonly string[], path:
     },
   })
   return adapter.getRouter() as RequestHandler
+}
+
+function both(first: AfterHook, second: AfterHook): AfterHook {
+  return async (context, answer) => second(context, await first(context, answer))
 }
 
 /** What the browser is offered; {@link judgeChange} is what holds. */

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { loadConfig } from '@securyflex/shared/config'
 import { createLogger } from '@securyflex/shared/logging'
 import { listPauses, Queues, recentActions } from '@securyflex/shared/queue'
+import { Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { startRedis, type TestRedis } from '../../../../test/helpers/redis.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../../test/helpers/temporary-directory.ts'
@@ -81,6 +82,23 @@ describe('the buttons of the first page', () => {
     expect((await press(address, 'cancel', { run: job?.id ?? '' })).status).toBe(303)
     expect((await recentActions(redis, 1))[0]).toMatchObject({ what: 'cancel', subject: job?.id })
     expect((await press(address, 'retry', { run: job?.id ?? '' })).status).toBe(409)
+  })
+
+  it('have a failed run start over, and write down who wanted that', async () => {
+    await using dashboard = await start()
+    const { address } = dashboard
+    await press(address, 'backup', { source: 'shop' })
+    const run = (await queues.get('run').getWaiting())[0]?.id ?? ''
+    const worker = new Worker('run', () => Promise.reject(new Error('no')), {
+      prefix: 'securyflex',
+      connection: { host: server.host, port: server.port, maxRetriesPerRequest: null },
+    })
+    while ((await queues.get('run').getJobState(run)) !== 'failed') await wait(20)
+    await worker.close()
+    expect((await press(address, 'retry', { run })).status).toBe(303)
+    expect(await queues.get('run').getJobState(run)).toBe('waiting')
+    const by = expect.stringMatching(/^dashboard \(/)
+    expect(await recentActions(redis, 1)).toMatchObject([{ by, what: 'retry', subject: run }])
   })
 
   it('do nothing for a page of another site', async () => {

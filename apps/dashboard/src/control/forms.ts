@@ -12,6 +12,7 @@ import {
 } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
 import express, { type Request, type RequestHandler, Router } from 'express'
+import { visitorOf } from '../access/visitor.ts'
 import { statusOf } from '../api/answers.ts'
 import { html } from '../overview/html.ts'
 import { page } from '../overview/page.ts'
@@ -53,7 +54,7 @@ function doing(around: Surroundings, control: Control): RequestHandler {
     try {
       const queues = around.redis.status === 'ready' ? around.queues() : undefined
       if (queues === undefined) throw noRedis(around)
-      await control(around, queues, subjectIn(request), visitor(around, request))
+      await control(around, queues, subjectIn(request), visitorOf(around.config, request))
       response.redirect(303, '/')
     } catch (thrown) {
       const error = redisTrouble(thrown, around.address) ?? thrown
@@ -83,12 +84,6 @@ function subjectIn(request: Request): string {
   if (typeof form !== 'object' || form === null) return ''
   const given = 'run' in form ? form.run : 'source' in form ? form.source : ''
   return typeof given === 'string' ? given : ''
-}
-
-function visitor({ config }: Surroundings, request: Request): string {
-  const { user } = config.dashboard
-  const from = request.socket.remoteAddress ?? 'unknown'
-  return `dashboard (${user === undefined ? from : `${user}, ${from}`})`
 }
 
 function noRedis({ address, trouble }: Surroundings): BackupError {

@@ -1,5 +1,5 @@
 import type { Secret } from '@securyflex/shared/errors'
-import type { Connection } from './connection/connection.ts'
+import type { Connection, DatabasePasswords } from './connection/connection.ts'
 import type { Step } from './steps.ts'
 
 /** The whole configuration, validated; the only form in which other rooms see the environment. */
@@ -114,6 +114,8 @@ export interface SourceGroup extends SourceSettings {
   readonly server: string
   /** Patterns of databases that are left out. */
   readonly withoutDatabases: readonly string[]
+  /** What the password file says of its databases, if the password is from there. */
+  readonly passwords?: DatabasePasswords
 }
 
 export interface Limits {

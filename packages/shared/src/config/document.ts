@@ -22,7 +22,9 @@ service files, \`~/.pgpass\` and the \`PG…\` variables all work. It differs in
 - Several hosts must share one password, \`host\` and \`hostaddr\` exclude each other, and abstract sockets are not supported.
 
 Special characters in a password must be percent-encoded: \`@\` as \`%40\`, \`/\` as \`%2F\`, \`#\` as \`%23\`, \`%\` as \`%25\`,
-\`?\` as \`%3F\`, a space as \`%20\`. A password in \`~/.pgpass\`, or in the file that \`PGPASSFILE\` names, needs none of this.
+\`?\` as \`%3F\`, a space as \`%20\`. A password in \`~/.pgpass\`, or in the file that \`PGPASSFILE\` names, needs none of this. Of a
+group each database has the password of the first line that names it, or \`*\`; the line of the database in the group’s own
+connection string is needed, too.
 
 A server on another machine should be reached with \`sslmode=verify-full\`: with libpq's default, \`prefer\`, the connection
 may be unencrypted without anyone noticing, which draws a warning.

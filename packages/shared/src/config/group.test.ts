@@ -1,7 +1,9 @@
+import { writeFile } from 'node:fs/promises'
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { groupOf, leavesOut, loadConfig, memberName, memberOf, requireSource, settingsOf } from './index.ts'
 import type { Config } from './index.ts'
+import { temporaryDirectory } from '../../../../test/helpers/temporary-directory.ts'
 
 const base = loadConfig({ env: { DATABASE_URL: 'postgresql://ann:planted@db:6432/shop' }, needs: [] })
 const [shop] = base.sources
@@ -50,6 +52,22 @@ describe('a database of a group', () => {
     expect(settingsOf(config, 'fleet-crm')).toBe(fleet)
     expect(settingsOf(config, 'fleet')).toBe(fleet)
     expect(memberOf(fleet, 'crm')).not.toHaveProperty('withoutDatabases')
+  })
+
+  it('has the password that the password file has for it', async () => {
+    await using directory = await temporaryDirectory()
+    const lines = ['other:*:*:ann:no', 'db:6432:crm:ann:of\\:crm', 'db:*:my\\:db:ann:mine', '*:*:*:ann:usual']
+    await writeFile(directory.join('pgpass'), `${lines.join('\n')}\n`, { mode: 0o600 })
+    const sources = { fleet: { url: 'postgresql://ann@db:6432/postgres', database: '*' } }
+    await writeFile(directory.join('backup.config.yaml'), JSON.stringify({ sources }))
+    const read = (more: Record<string, string> = {}) => {
+      const env = { PGPASSFILE: directory.join('pgpass'), ...more }
+      const [group] = loadConfig({ env, directory: directory.path, needs: [] }).groups
+      if (group === undefined) throw new Error('There is a group.')
+      return ['postgres', 'crm', 'my:db'].map((name) => memberOf(group, name).connection.password?.reveal())
+    }
+    expect(read()).toEqual(['usual', 'of:crm', 'mine'])
+    expect(read({ PGPASSWORD: 'given' })).toEqual(['given', 'given', 'given'])
   })
 
   it('whose name is hidden in a hash is found by its own', () => {

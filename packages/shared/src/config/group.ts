@@ -39,8 +39,12 @@ export function leavesOut({ withoutDatabases }: SourceGroup, database: string): 
 
 /** One of a group's databases as a source, with all that the group says. */
 export function memberOf(group: SourceGroup, database: string): Source {
-  const { withoutDatabases: _, ...settings } = group
-  const connection = { ...group.connection, database }
+  const { withoutDatabases: _, passwords, ...settings } = group
+  const password =
+    passwords === undefined
+      ? group.connection.password
+      : passwords.find((line) => line.database === undefined || line.database === database)?.password
+  const connection = { ...group.connection, database, password }
   const shown = show(connection)
   return { ...settings, name: memberName(group.name, database), connection: { ...connection, shown } }
 }
@@ -49,4 +53,15 @@ export function memberOf(group: SourceGroup, database: string): Source {
 export function databaseOf({ name: group }: SourceGroup, name: string): string | undefined {
   const database = name.slice(group.length + 1)
   return memberName(group, database) === name ? database : undefined
+}
+
+/**
+ * The group of a name that shows only the hash of its database's: which one it is, only the server can tell.
+ * Undefined for any other name.
+ */
+export function groupThatHides({ sources, groups }: Pick<Config, 'sources' | 'groups'>, name: string) {
+  const group = groupOf({ groups }, name)
+  const known = [...sources, ...groups].some((one) => one.name === name)
+  if (group === undefined || known || !mark.test(name)) return undefined
+  return databaseOf(group, name) === undefined ? group : undefined
 }

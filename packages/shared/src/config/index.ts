@@ -27,7 +27,7 @@ export type { Connection, Host, ParsedConnection, Ssl, SslMode } from './connect
 export { wantsDebug } from './debug.ts'
 export { type Step, steps } from './steps.ts'
 export { parseConnection } from './connection/parse.ts'
-export { groupOf, leavesOut, memberName, memberOf } from './group.ts'
+export { groupOf, groupThatHides, leavesOut, memberName, memberOf } from './group.ts'
 export { type Explained, explainConfig, type ExplainedSource, type Explanation } from './explain.ts'
 export { type Addition, type NewSource, planDestination, planInstallation, planSource } from './file/add.ts'
 export { configurationSchema } from './file/schema.ts'

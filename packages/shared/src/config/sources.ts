@@ -85,12 +85,14 @@ function ofFile(
   if (url === undefined) return undefined
   try {
     const database = said.database === '*' ? undefined : said.database
-    const { connection, notices } = parseConnection(url, environment, database)
+    const { connection, notices, passwords } = parseConnection(url, environment, database)
     warnings.push(...notices.map((notice) => `${way.join('.')}: ${notice}`))
     const settings = layered(defaults, said, values.BACKUP_SCHEDULE_ENABLED)
     const server = said.server ?? serverOf(connection)
     if (said.database !== '*') return { ...settings, name, connection, server }
-    return { ...settings, name, connection, server, withoutDatabases: said.exclude?.databases ?? [] }
+    const withoutDatabases = said.exclude?.databases ?? []
+    const group = { ...settings, name, connection, server, withoutDatabases }
+    return passwords === undefined ? group : { ...group, passwords }
   } catch (error) {
     if (!(error instanceof BackupError)) throw error
     const remedy = error.hint ?? `Write for example ${variables.DATABASE_URL.example}.`

@@ -364,7 +364,7 @@ export function concurrencyVariable<const One extends Step>(step: One) {
 
 function concurrencyVariables() {
   const usual: Record<Step, number> = {
-    schedule: 1,
+    schedule: 4,
     run: 4,
     dump: 1,
     compress: 2,

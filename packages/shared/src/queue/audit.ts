@@ -7,7 +7,8 @@ export const auditKey = `${prefix}:audit`
 const keep = 1000
 
 /** What can be done to a source or a run. */
-type ActionKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'skip' | 'refuse' | 'rebuild'
+type ActionKind =
+  'pause' | 'resume' | 'cancel' | 'retry' | 'promote' | 'change' | 'skip' | 'refuse' | 'rebuild'
 
 /** Who did what. */
 export interface Action {
@@ -63,6 +64,8 @@ const done: Record<ActionKind, string> = {
   resume: 'resumed',
   cancel: 'cancelled',
   retry: 'retried',
+  promote: 'tried at once',
+  change: 'changed',
   skip: 'skipped',
   refuse: 'refused',
   rebuild: 'rebuilt',

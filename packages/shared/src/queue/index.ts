@@ -10,6 +10,7 @@ export {
   type RecordedAction,
   timeOfEntry,
 } from './audit.ts'
+export { begunRuns, forgetBegun, noteBegun, onceForRedis } from './begun.ts'
 export { cancelRun, forgetCancel, isCancelled, onCancel } from './cancel.ts'
 export { type ClaimLimits, claimPlace, heldPlaces, leaveClaim, type Wait, waitOf } from './claims.ts'
 export { connectOrFail, connectPatiently, hearErrors } from './connection.ts'

@@ -6,6 +6,12 @@ import { prefix, queueName } from './names.ts'
 import { parsePayload, type Payloads } from './payloads.ts'
 import { jobOptions } from './policy.ts'
 
+/**
+ * As many of a queue's events are kept, more or less, for programs that listen. BullMQ's 10,000 would be what is left
+ * of runs that have long expired.
+ */
+const keepEvents = 100
+
 /** The queues of an installation over one connection, each opened when it is first needed. */
 export class Queues {
   readonly redis: Redis
@@ -27,7 +33,8 @@ export class Queues {
     if (open !== undefined) return open
     // The connection is the caller's, who hears of its errors; it decides whether calls wait for Redis.
     const options = { connection: this.redis, prefix, skipWaitingForReady: true }
-    const queue = new Queue(name, { ...options, settings: { repeatStrategy } })
+    const streams = { events: { maxLen: keepEvents } }
+    const queue = new Queue(name, { ...options, streams, settings: { repeatStrategy } })
     queue.on('error', () => undefined)
     this.#queues.set(name, queue)
     return queue
@@ -42,11 +49,12 @@ export class Queues {
     destination?: string,
   ): Promise<Job> {
     const data = parsePayload(step, payload)
-    return this.get(step, destination).add(step, data, {
-      ...jobOptions(step, this.#retryDelay),
-      ...extra,
-      jobId: id,
-    })
+    return this.get(step, destination).add(step, data, this.optionsOf(step, id, extra))
+  }
+
+  /** What a job of `step` is added with. */
+  optionsOf(step: Step, id: string, extra: JobsOptions = {}): JobsOptions {
+    return { ...jobOptions(step, this.#retryDelay), ...extra, jobId: id }
   }
 
   async close(): Promise<void> {

@@ -42,7 +42,15 @@ export async function requestRun(
   if (pause !== undefined && (await queues.get('run').getJob(id)) === undefined) {
     throw pausedError(request.source, pause)
   }
-  const { delay = 0, overlap = 'skip' } = asking
+  return addRun(queues, id, request, asking)
+}
+
+async function addRun(
+  queues: Queues,
+  id: string,
+  request: Payloads['run'],
+  { delay = 0, overlap = 'skip' }: Asking,
+): Promise<Requested> {
   const job = await queues.add('run', id, request, { deduplication: { id: request.source }, delay })
   const run = job.id ?? id
   if (run === id) return { run, accepted: true }
@@ -91,8 +99,11 @@ export async function requestSlot(
     return undefined
   }
   const key = `${prefix}:slot:${source}:${slot}`
-  await queues.redis.set(key, proposedId, 'EX', keepSlots, 'NX')
-  return requestRun(queues, (await queues.redis.get(key)) ?? proposedId, request, asking)
+  // In one message: a fleet's slots come in the same second.
+  const answers = await queues.redis.pipeline().set(key, proposedId, 'EX', keepSlots, 'NX').get(key).exec()
+  for (const [failed] of answers ?? []) if (failed !== null) throw failed
+  const id = answers?.at(-1)?.[1]
+  return addRun(queues, typeof id === 'string' ? id : proposedId, request, asking)
 }
 
 async function recordOverlap(

@@ -1,7 +1,6 @@
 import { Job } from 'bullmq'
 import { prefix, queueName } from './names.ts'
 import { parsePayload, type Payloads } from './payloads.ts'
-import { jobOptions } from './policy.ts'
 import type { Queues } from './queues.ts'
 
 /** A run that is over, as far as its job in the queue would tell. */
@@ -42,7 +41,7 @@ export async function restoreRun(queues: Queues, ended: EndedRun, remark: string
   const { run, request, finishedAt, came } = ended
   const queue = queues.get('run')
   const payload = parsePayload('run', request)
-  const options = { ...jobOptions('run', 0), jobId: run, deduplication: { id: request.source } }
+  const options = queues.optionsOf('run', run, { deduplication: { id: request.source }, delay: 0 })
   const { opts } = new Job(queue, 'run', payload, options, run).asJSON()
   const own = `${prefix}:${queueName('run')}:${run}`
   const made = String(ended.generation + 1)

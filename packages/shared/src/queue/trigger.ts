@@ -1,4 +1,4 @@
-import { type Config, findGroup, requireSource } from '@securyflex/shared/config'
+import { type Config, findGroup, groupThatHides, requireSource } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { z } from 'zod'
 import { prefix } from './names.ts'
@@ -52,7 +52,9 @@ export async function requestTriggered(
   },
 ): Promise<Requested> {
   const { source, options } = trigger
-  const { overlap } = findGroup(config, source) ?? requireSource(config, source, asked.database)
+  // The worker looks up which database such a name stands for.
+  const hidden = asked.database === undefined ? groupThatHides(config, source) : undefined
+  const { overlap } = findGroup(config, source) ?? hidden ?? requireSource(config, source, asked.database)
   return requestRun(
     queues,
     asked.id,

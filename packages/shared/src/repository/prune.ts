@@ -67,7 +67,8 @@ export async function prune(options: PruneOptions): Promise<Pruned> {
     await options.storage.delete(layout.manifest(options.source, run))
   }
   const segments = await sweep(options)
-  for (const place of [`${options.source}/`, layout.keys]) await options.storage.removeUnfinished(place)
+  const places = [`${options.source}/`, layout.keys]
+  await Promise.all(places.map((place) => options.storage.removeUnfinished(place)))
   return { plan, backups: given.length, segments }
 }
 

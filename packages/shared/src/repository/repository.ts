@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { BackupError } from '@securyflex/shared/errors'
 import {
   createKeyRecord,
@@ -58,6 +59,8 @@ export async function prepareRepositories(
   keys: KeyRing,
   options: { encrypted: boolean; installation: string | undefined; now: Date },
 ): Promise<Writing> {
+  const agreed = options.encrypted ? await agreedUpon(storages, keys, options.installation) : undefined
+  if (agreed !== undefined) return agreed
   for (const storage of storages) await refuseForeign(storage, keys, options.installation)
   const proposed = options.encrypted ? await proposeKey(storages, keys, options.now) : undefined
   const existing = await Promise.all(storages.map(readInstallation))
@@ -76,6 +79,31 @@ export async function prepareRepositories(
   }
   const record = proposed === undefined ? undefined : await agreeOnKey(storages, keys, proposed)
   return { key: record === undefined ? undefined : await keys.open(record), installation }
+}
+
+/**
+ * What all stores say alike, so that nothing is to be made: the usual case, which must not cost a distant store many
+ * requests. Undefined if anything is missing or differs.
+ */
+async function agreedUpon(
+  storages: readonly Storage[],
+  keys: KeyRing,
+  configured: string | undefined,
+): Promise<Writing | undefined> {
+  const found = await Promise.all(
+    storages.map((storage) => Promise.all([readRepository(storage), readKeyRecords(storage)])),
+  )
+  const [repository, records] = found[0] ?? []
+  const installation = configured ?? repository?.installation
+  const record = records?.find(({ id }) => id === repository?.key)
+  if (record === undefined || installation === undefined || !(await keys.opensForWriting(record))) {
+    return undefined
+  }
+  const alike = found.every(
+    ([other, others]) =>
+      other?.installation === installation && others.some((one) => isDeepStrictEqual(one, record)),
+  )
+  return alike ? { key: await keys.open(record), installation } : undefined
 }
 
 /** Writes `repository.json` unless it is there; gives what is there then. */
@@ -164,12 +192,13 @@ async function publish(storages: readonly Storage[], record: KeyRecord): Promise
 
 /** The key records of a repository. @throws MANIFEST_DAMAGED if one cannot be read */
 export async function readKeyRecords(storage: Storage): Promise<KeyRecord[]> {
-  const records: KeyRecord[] = []
-  for await (const { key } of storage.list(layout.keys)) {
-    const bytes = await storage.get(key)
-    if (bytes !== undefined) records.push(parseJson(keyRecordSchema, key, bytes))
-  }
-  return records
+  const names: string[] = []
+  for await (const { key } of storage.list(layout.keys)) names.push(key)
+  const records = names.map(async (name) => {
+    const bytes = await storage.get(name)
+    return bytes === undefined ? [] : [parseJson(keyRecordSchema, name, bytes)]
+  })
+  return (await Promise.all(records)).flat()
 }
 
 function parseJson<T>(schema: z.ZodType<T>, name: string, bytes: Buffer): T {

@@ -47,4 +47,12 @@ export interface Connection {
 export interface ParsedConnection {
   readonly connection: Connection
   readonly notices: readonly string[]
+  /** Where the password is the password file's: what that says of the server's databases. */
+  readonly passwords?: DatabasePasswords
 }
+
+/** Passwords by database in the order of the password file, undefined for every database: the first that fits counts. */
+export type DatabasePasswords = readonly {
+  readonly database: string | undefined
+  readonly password: Secret | undefined
+}[]

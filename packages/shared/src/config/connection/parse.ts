@@ -4,7 +4,7 @@ import { readConninfo } from './conninfo.ts'
 import type { Connection, Host, ParsedConnection } from './connection.ts'
 import { resolveHosts } from './hosts.ts'
 import { isKept, isKnown, parameterNames, reasonToDrop, settingVariables } from './parameters.ts'
-import { passwordFor, readPasswordFile } from './password-file.ts'
+import { databaseLines, passwordFor, readPasswordFile } from './password-file.ts'
 import { type Environment, ownFile, systemUser } from './places.ts'
 import { refusal, type Settings } from './refusal.ts'
 import { readService } from './service-file.ts'
@@ -33,8 +33,9 @@ export function parseConnection(
   const hosts = resolveHosts(given)
   const user = given.get('user') || systemUser()
   const chosen = given.get('dbname') || user
-  const password =
-    given.get('password') || fromPasswordFile(given, env, { hosts, user, database: chosen }, notices)
+  const lines = given.get('password') ? [] : linesOfPasswordFile(given, env, notices)
+  const nameOf = nameInPasswordFile(given)
+  const password = given.get('password') || fromPasswordFile(lines, nameOf, { hosts, user, database: chosen })
   const ssl = resolveSsl(
     given,
     env,
@@ -49,7 +50,22 @@ export function parseConnection(
     parameters: Object.fromEntries([...given].filter(([name]) => isKept(name))),
     shown: show({ hosts, user, database: chosen }),
   }
-  return { connection, notices: [...notices, ...warnOfPlainText(connection)] }
+  const [first] = hosts
+  const passwords =
+    first === undefined
+      ? []
+      : databaseLines({ host: nameOf(first), port: first.port, user }, lines).map((line) => ({
+          database: line.database,
+          password:
+            line.password === undefined
+              ? undefined
+              : secretBeside(line.password, [user, line.database ?? '']),
+        }))
+  return {
+    connection,
+    notices: [...notices, ...warnOfPlainText(connection)],
+    ...(passwords.length === 0 ? {} : { passwords }),
+  }
 }
 
 /**
@@ -120,19 +136,20 @@ function fill(settings: Settings, more: Settings): void {
   for (const [name, value] of more) if (!settings.has(name)) settings.set(name, value)
 }
 
-function fromPasswordFile(
-  settings: Settings,
-  env: Environment,
-  { hosts, user, database }: Pick<Connection, 'user' | 'database'> & { hosts: readonly Host[] },
-  notices: string[],
-): string | undefined {
+function linesOfPasswordFile(settings: Settings, env: Environment, notices: string[]): readonly string[] {
   const file = readPasswordFile(settings.get('passfile') || ownFile(env, '.pgpass', 'pgpass.conf'))
   notices.push(...file.notices)
-  const usualSocket = !settings.get('host') && !settings.get('hostaddr')
-  const passwords = hosts.map(({ host, port }) => {
-    const known = host.startsWith('/') && (usualSocket || isUsualSocket(host)) ? 'localhost' : host
-    return passwordFor({ host: known, port, database, user }, file.lines)
-  })
+  return file.lines
+}
+
+function fromPasswordFile(
+  lines: readonly string[],
+  nameOf: (host: Host) => string,
+  { hosts, user, database }: Pick<Connection, 'user' | 'database'> & { hosts: readonly Host[] },
+): string | undefined {
+  const passwords = hosts.map((host) =>
+    passwordFor({ host: nameOf(host), port: host.port, database, user }, lines),
+  )
   if (new Set(passwords).size > 1) {
     throw refusal(
       'The password file does not give the hosts of the connection string one and the same password.',
@@ -140,6 +157,12 @@ function fromPasswordFile(
     )
   }
   return passwords[0]
+}
+
+/** What a host is called in the password file. */
+function nameInPasswordFile(settings: Settings): (host: Host) => string {
+  const usualSocket = !settings.get('host') && !settings.get('hostaddr')
+  return ({ host }) => (host.startsWith('/') && (usualSocket || isUsualSocket(host)) ? 'localhost' : host)
 }
 
 /** In the password file the default socket directory goes by the name `localhost`. */

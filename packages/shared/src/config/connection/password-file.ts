@@ -45,11 +45,37 @@ export function passwordFor(login: Login, lines: readonly string[]): string | un
     let rest: string | undefined = line.replace(/\r+$/, '')
     for (const value of wanted) rest = rest === undefined ? undefined : afterField(rest, value)
     if (rest === undefined) continue
-    const password = (/^(?:[^:\\]|\\.?)*/.exec(rest)?.[0] ?? '').replaceAll(/\\(.)/g, '$1')
-    return password === '' ? undefined : password
+    return passwordIn(rest)
   }
   return undefined
 }
+
+/** A line's password for one database, or for every one that no line before it names. */
+export interface DatabaseLine {
+  /** Undefined for `*`. */
+  readonly database: string | undefined
+  readonly password: string | undefined
+}
+
+/** What the lines for one server and user say of its databases, in their order: the first that fits counts. */
+export function databaseLines(login: Omit<Login, 'database'>, lines: readonly string[]): DatabaseLine[] {
+  return lines.flatMap((line) => {
+    if (line.startsWith('#')) return []
+    const port = afterField(line.replace(/\r+$/, ''), login.host)
+    const place = port === undefined ? undefined : afterField(port, String(login.port))
+    const [, database, rest] = /^((?:[^:\\]|\\.)*):(.*)$/s.exec(place ?? '') ?? []
+    const behind = rest === undefined ? undefined : afterField(rest, login.user)
+    if (database === undefined || behind === undefined) return []
+    return [{ database: database === '*' ? undefined : unescaped(database), password: passwordIn(behind) }]
+  })
+}
+
+function passwordIn(rest: string): string | undefined {
+  const password = unescaped(/^(?:[^:\\]|\\.?)*/.exec(rest)?.[0] ?? '')
+  return password === '' ? undefined : password
+}
+
+const unescaped = (field: string) => field.replaceAll(/\\(.)/g, '$1')
 
 /**
  * What follows the first field of `line` if that is `value`. Like libpq it goes by the value, so that an

@@ -5,6 +5,7 @@ import { stringify } from 'yaml'
 import type { Config, Source } from '../config.ts'
 import { parseConnection } from '../connection/parse.ts'
 import { readEnvironment } from '../environment.ts'
+import { longestGroupName } from '../group.ts'
 import { load, loadConfig, type Texts } from '../load.ts'
 import { sourceName } from '../sources.ts'
 import { usualFile } from './read.ts'
@@ -35,27 +36,39 @@ export interface Whereabouts {
 
 export interface NewSource {
   readonly url: string
-  /** Default: the database's name. */
+  /** Default: the database's name; that of the host for all of its databases. */
   readonly name?: string | undefined
+  /** Every database of the server; a database `*` in the connection string means the same. */
+  readonly all?: boolean | undefined
   /** What it says of itself, as the file has it. */
   readonly settings: Entry
 }
 
+/** Of a connection string that names every database, the part that does. */
+const everyDatabase = /(?<=^postgres(?:ql)?:\/\/[^/?]*\/)\*(?=\?|$)/
+/** Where a server is asked which databases it has; every cluster has it. */
+const maintenance = 'postgres'
+
 /**
- * Adds a database: its secrets to `.env`, the rest to the configuration file, which is made if there is none.
+ * Adds a database, or all of a server: secrets to `.env`, the rest to the configuration file, which is made if there
+ * is none.
  * @throws CONFIG_INVALID for what is wrong or there already
  */
-export function planSource({ url, name, settings }: NewSource, where: Whereabouts = {}): Addition {
+export function planSource(wanted: NewSource, where: Whereabouts = {}): Addition {
+  const { name, settings } = wanted
+  const all = wanted.all === true || everyDatabase.test(wanted.url)
+  const url = wanted.url.replace(everyDatabase, maintenance)
   const { env, directory, paths, before } = look(where)
   const config = loadConfig({ env, directory, needs: [], texts: before })
   const environment = readEnvironment(env, directory, [])
   const { connection } = parseConnection(url, environment)
-  const chosen = name ?? sourceName(connection.database)
-  refuseTwin(config, chosen, { connection })
+  const chosen = name ?? (all ? groupName(connection) : sourceName(connection.database))
+  refuseTwin(config, chosen, connection, all)
   const { text, secrets } = separateSecrets(url, (what) => freeVariable(chosen, what, environment))
   const after = {
     file: withEntry(before.file === '' ? opening(paths.file) : before.file, 'sources', chosen, {
       url: text,
+      ...(all ? { database: '*' } : {}),
       ...settings,
     }),
     dotenv: Object.keys(secrets).length === 0 ? before.dotenv : withVariables(before.dotenv, secrets),
@@ -161,19 +174,30 @@ function opening(file: string): string {
   return `# yaml-language-server: $schema=${beside ? 'docs/backup.config.schema.json' : schemaFile}\n`
 }
 
-function refuseTwin(config: Config, name: string, { connection }: Pick<Source, 'connection'>): void {
-  const all = [...config.sources, ...config.groups]
-  if (all.some((one) => one.name === name)) {
+function refuseTwin(config: Config, name: string, connection: Source['connection'], all: boolean): void {
+  const known = [...config.sources, ...config.groups]
+  if (known.some((one) => one.name === name)) {
     throw new BackupError('CONFIG_INVALID', `There is a source “${name}” already.`, {
       hint: `Give this one another name: --name ${name}-2`,
     })
   }
-  const place = ({ hosts, database }: Source['connection']) => JSON.stringify([hosts, database])
-  const twin = config.sources.find((one) => place(one.connection) === place(connection))
+  const place = ({ hosts, database }: Source['connection']) =>
+    JSON.stringify(all ? [hosts] : [hosts, database])
+  const twin = (all ? config.groups : config.sources).find(
+    (one) => place(one.connection) === place(connection),
+  )
   if (twin === undefined) return
-  throw new BackupError('CONFIG_INVALID', `That database is a source already: “${twin.name}”.`, {
+  const what = all ? 'Every database of that server is backed up' : 'That database is a source'
+  throw new BackupError('CONFIG_INVALID', `${what} already: “${twin.name}”.`, {
     hint: 'To give it more than one schedule, list them: schedule: ["0 2 * * *", "0 14 * * *"].',
   })
+}
+
+/** The first part of the host's name: names of its databases begin with it. */
+function groupName({ hosts }: Source['connection']): string {
+  const host = hosts[0]?.host ?? ''
+  const part = /^[\d.:]+$|^\//.test(host) ? 'server' : (host.split('.')[0] ?? host)
+  return sourceName(part).slice(0, longestGroupName)
 }
 
 /** `SOURCE_SHOP_PASSWORD`, or one more where that is taken. */

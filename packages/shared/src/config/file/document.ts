@@ -22,7 +22,9 @@ npx --no securyflex-backup destination add nas --directory /mnt/nas/backups
 \`\`\`
 
 Each tries what it is given, writes passwords to \`.env\` and \`\${NAME}\` to the file (both 0600), and writes nothing if
-something is wrong. \`source add\` prints the SQL of a role that may make backups and no more. By hand: an
+something is wrong. \`source add\` prints the SQL of a role that may make backups and no more. With \`--all\`, or the
+database \`*\` (\`"postgresql://backup@db.example.com/*"\`), it adds [every database of a server](queues.md#every-database-of-a-server),
+but for those that \`--exclude\` names, and says which ones that are now. By hand: an
 [example with everything](backup.config.example.yaml), and the [JSON schema](backup.config.schema.json), which editors
 with the YAML language server follow from the file’s first line, \`# yaml-language-server: $schema=…\`.
 
