@@ -107,13 +107,13 @@ interface Shown {
 /** What the queue keeps of a run, as far as it says how the run ended. */
 async function kept(run: string) {
   const queue = installation.queues.get('run')
-  const job = (await queue.getJob(run)) as Job | undefined
+  const job = (await queue.getJob(run)) as Job<unknown, unknown> | undefined
   const { name, opts, failedReason, returnvalue, attemptsMade, deduplicationId } = job ?? {}
   const ended = {
     state: await queue.getJobState(run),
     attemptsMade,
     failedReason,
-    returnvalue: returnvalue as unknown,
+    returnvalue,
   }
   return { name, opts, deduplicationId, ...ended }
 }
