@@ -12,6 +12,7 @@ export type {
   Logs,
   LogLevel,
   RedisAddress,
+  RedisTls,
   RequestedOptions,
   Schedule,
   Selection,
