@@ -55,14 +55,16 @@ type Variables = Readonly<Record<string, string>>
 /**
  * Starts one, whose database is on the shared server unless another is named. Jobs of a killed worker are taken over after
  * about two seconds, and retried after 0.1 s.
+ * @param own a Redis in place of an ordinary one; the installation ends it
  */
 export async function startInstallation(
   extra: Variables | ((database: TestDatabase) => Promise<Variables>) = {},
   on?: Access,
+  own?: TestRedis,
 ): Promise<Installation> {
   const [database, redis, directory] = await Promise.all([
     createDatabase(on),
-    startRedis(),
+    own ?? startRedis(),
     temporaryDirectory(),
   ])
   const env: Record<string, string> = {

@@ -7,6 +7,9 @@ import { tiedToUs } from '../run/tied-to-us.ts'
 import { freePort } from './free-port.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
+/** Settings of redis.conf by their names. */
+export type RedisSettings = Readonly<Record<string, string>>
+
 /** A redis-server of one test's own, empty, persistent (append-only file), with the policy that queues need. */
 export interface TestRedis extends AsyncDisposable {
   /** redis://127.0.0.1:port */
@@ -20,18 +23,21 @@ export interface TestRedis extends AsyncDisposable {
   /** SIGKILL; what was written stays for `restart`. */
   kill(): Promise<void>
   /** Starts it again at the same address with the same data, after `kill` or instead of what runs. */
-  restart(): Promise<void>
+  restart(changes?: RedisSettings): Promise<void>
   /** Stops answering without closing anything (SIGSTOP) … */
   pause(): void
   /** … and answers again (SIGCONT). */
   resume(): void
 }
 
-/** Starts one and waits until it answers, about 50 ms. */
-export async function startRedis(): Promise<TestRedis> {
+/**
+ * Starts one and waits until it answers, about 50 ms.
+ * @param settings of redis.conf beside ours, or in place of ours
+ */
+export async function startRedis(settings: RedisSettings = {}): Promise<TestRedis> {
   const directory = await temporaryDirectory()
   const socket = directory.join('redis.sock')
-  const first = await startAnywhere(directory.path)
+  const first = await startAnywhere(directory.path, settings)
   const port = first.port
   let server = first.server
   const kill = (signal: NodeJS.Signals): Promise<void> => end(server, signal)
@@ -47,9 +53,9 @@ export async function startRedis(): Promise<TestRedis> {
     socket,
     stop,
     kill: () => kill('SIGKILL'),
-    restart: async () => {
+    restart: async (changes = {}) => {
       await kill('SIGKILL')
-      server = spawnServer(directory.path, port)
+      server = spawnServer(directory.path, port, { ...settings, ...changes })
       if (!(await answers(server, directory.path))) throw new Error('redis-server did not come back.')
     },
     pause: () => void server.kill('SIGSTOP'),
@@ -58,44 +64,39 @@ export async function startRedis(): Promise<TestRedis> {
   }
 }
 
-async function startAnywhere(directory: string): Promise<{ server: ChildProcess; port: number }> {
+async function startAnywhere(
+  directory: string,
+  settings: RedisSettings,
+): Promise<{ server: ChildProcess; port: number }> {
   for (let attempt = 1; attempt <= 5; attempt += 1) {
     const port = await freePort()
-    const server = spawnServer(directory, port)
+    const server = spawnServer(directory, port, settings)
     if (await answers(server, directory)) return { server, port }
   }
   throw new Error('redis-server did not start at any of five ports.')
 }
 
-function spawnServer(directory: string, port: number): ChildProcess {
+function spawnServer(directory: string, port: number, settings: RedisSettings): ChildProcess {
   const redisServer = findRedisServer(process.env)
   if (redisServer === undefined) throw new Error('redis-server was not found; `npm test` installs it.')
-  const [program, ...args] = tiedToUs([
-    redisServer,
-    ...[
-      '--bind',
-      '127.0.0.1',
-      '--port',
-      String(port),
-      '--unixsocket',
-      join(directory, 'redis.sock'),
-      '--unixsocketperm',
-      '700',
-    ],
-    ...[
-      '--dir',
-      directory,
-      '--daemonize',
-      'no',
-      '--appendonly',
-      'yes',
-      '--save',
-      '',
-      '--maxmemory-policy',
-      'noeviction',
-    ],
+  const all = {
+    bind: '127.0.0.1',
+    port: String(port),
+    unixsocket: join(directory, 'redis.sock'),
+    unixsocketperm: '700',
+    dir: directory,
+    daemonize: 'no',
+    appendonly: 'yes',
+    save: '',
+    'maxmemory-policy': 'noeviction',
+    ...settings,
+  }
+  const args = Object.entries(all).flatMap(([name, value]) => [
+    `--${name}`,
+    ...(name === 'bind' ? value.split(' ') : [value]),
   ])
-  return spawn(program, args, { stdio: 'ignore' })
+  const [program, ...rest] = tiedToUs([redisServer, ...args])
+  return spawn(program, rest, { stdio: 'ignore' })
 }
 
 /** Waits for the first answer at its own socket, so that another server at the port is not taken for it. */

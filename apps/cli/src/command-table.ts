@@ -22,6 +22,7 @@ export const commandTable: Readonly<Record<string, () => Promise<Add>>> = {
   retry: async () => (await import('./commands/retry.ts')).addRetry,
   pause: async () => (await import('./commands/pause.ts')).addPause,
   resume: async () => (await import('./commands/pause.ts')).addResume,
+  history: async () => (await import('./commands/history.ts')).addHistory,
   schedule: async () => (await import('./commands/schedule.ts')).addSchedule,
   source: async () => (await import('./commands/source.ts')).addSource,
   destination: async () => (await import('./commands/destination.ts')).addDestination,

@@ -1,5 +1,5 @@
 import type { Config } from '@securyflex/shared/config'
-import { connectOrFail, Queues, queueNames } from '@securyflex/shared/queue'
+import { connectOrFail, Queues, queueNames, redisTrouble } from '@securyflex/shared/queue'
 import { resolveRedis } from './service/word.ts'
 
 /**
@@ -7,10 +7,13 @@ import { resolveRedis } from './service/word.ts'
  * @throws REDIS_UNREACHABLE within seconds if there is none
  */
 export async function withQueues<T>(config: Config, work: (queues: Queues) => Promise<T>): Promise<T> {
-  const redis = await connectOrFail(await resolveRedis(config))
+  const address = await resolveRedis(config)
+  const redis = await connectOrFail(address)
   const queues = new Queues(redis, config.worker.retryDelay)
   try {
     return await work(queues)
+  } catch (error) {
+    throw redisTrouble(error, address) ?? error
   } finally {
     await queues.close()
     redis.disconnect()

@@ -1,3 +1,4 @@
+import { describe } from '@securyflex/shared/errors'
 import { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
@@ -48,10 +49,13 @@ function overview(around: Surroundings): RequestHandler {
   const keys = new KeyRing(config.keys)
   return async (_request, response) => {
     const live = await askOrNothing(around)
-    const sources = new Set([...config.sources.map(({ name }) => name), ...(live?.sources ?? [])])
-    const past = await readPast(config, keys, [...sources])
+    const configured = [...config.sources, ...config.groups].map(({ name }) => name)
+    const sources = new Set([...configured, ...(live?.sources ?? [])])
+    const past = await readPast(config, keys, [...sources], { members: true })
     response.set('Cache-Control', 'no-store').type('html')
-    response.send(firstPage(config, { now: new Date(), live, redis: address.shown, past }))
+    response.send(
+      firstPage(config, { now: new Date(), live, redis: address.shown, trouble: around.trouble(), past }),
+    )
   }
 }
 
@@ -71,7 +75,7 @@ async function askOrNothing({ config, logger, redis, queues }: Surroundings): Pr
 }
 
 /** Bull Board, or a sentence while Redis is away. */
-function board({ config, address, redis, board: ready }: Surroundings): RequestHandler {
+function board({ config, address, redis, trouble, board: ready }: Surroundings): RequestHandler {
   return (request, response, next) => {
     const handler = ready()
     const isAsset = request.path.startsWith('/static/')
@@ -79,7 +83,11 @@ function board({ config, address, redis, board: ready }: Surroundings): RequestH
       void askedBy(visitorOf(config, request), () => handler(request, response, next))
       return
     }
-    const message = `Redis at ${address.shown} does not answer. Start it, or the whole service with: npm start`
+    const why = trouble()
+    const message =
+      why === undefined
+        ? `Redis at ${address.shown} does not answer. Start it, or the whole service with: npm start`
+        : describe(why)
     response.status(503).set('Retry-After', '5')
     if (request.path.startsWith('/api/'))
       response.json({ error: { key: 'ERRORS.REDIS_UNAVAILABLE' }, message })

@@ -35,7 +35,7 @@ export async function startDashboard(config: Config, options: StartOptions = {})
 
   const server = await listen(host, port)
   const logger = options.logger ?? createLogger({ name: 'dashboard', ...config.logs })
-  const redis = connectForRequests(redisAddress, logger)
+  const { redis, trouble } = connectForRequests(redisAddress, logger)
   const destinations = config.destinations.map(({ name }) => name)
   let board: RequestHandler | undefined
   const queues = openQueuesWhenReady(redis, destinations, logger, (opened) => {
@@ -45,6 +45,7 @@ export async function startDashboard(config: Config, options: StartOptions = {})
     config,
     logger,
     redis,
+    trouble,
     address: redisAddress,
     queues: () => queues.current,
     board: () => board,

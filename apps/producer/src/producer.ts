@@ -1,9 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '@securyflex/shared/config'
-import { asBackupError, BackupError } from '@securyflex/shared/errors'
+import { BackupError, describe } from '@securyflex/shared/errors'
 import { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
-import { connectPatiently, hearErrors, Queues } from '@securyflex/shared/queue'
+import {
+  connectPatiently,
+  evictionPolicy,
+  hearErrors,
+  Queues,
+  redisTrouble,
+  untilUsable,
+} from '@securyflex/shared/queue'
 import { openStorage } from '@securyflex/shared/storage'
 import { reconcile, type ReconcilerContext } from './reconciler.ts'
 import { applySchedules, ScheduleKeeper } from './schedules.ts'
@@ -31,8 +38,9 @@ export interface RunningProducer extends AsyncDisposable {
 }
 
 /**
- * Brings the schedules in line with the configuration, then watches over what the queues cannot mend.
- * Schedules are kept in Redis and fire without it.
+ * Brings the schedules in line with the configuration once Redis takes writes, then watches over what the queues
+ * cannot mend. Schedules are kept in Redis and fire without it.
+ * @throws STORAGE_REFUSED, STORAGE_FULL; REDIS_UNREACHABLE for what waiting does not mend
  */
 export async function startProducer(
   config: Config,
@@ -44,6 +52,9 @@ export async function startProducer(
       hint: 'Set for example REDIS_URL=redis://127.0.0.1:6379, or use npm start, which brings its own.',
     })
   }
+  await untilUsable(config.redis, (text) => {
+    logger.warn(text)
+  })
   const redis = connectPatiently(config.redis)
   redis.on(
     'error',
@@ -63,7 +74,7 @@ export async function startProducer(
     await applySchedules(config, queues, logger, clock())
   } catch (error) {
     redis.disconnect()
-    throw error
+    throw redisTrouble(error, config.redis) ?? error
   }
   const watching = watch(context, interval)
   let current = config
@@ -106,15 +117,27 @@ function watch(first: ReconcilerContext, interval: number): Watching {
   const { queues, logger, clock } = first
   const keeper = new ScheduleKeeper()
   let underway = Promise.resolve()
+  let policySaid: string | undefined
+  const warnOfEviction = async () => {
+    const policy = await evictionPolicy(queues.redis)
+    if (policy !== undefined && policy !== policySaid) {
+      logger.error(
+        `Redis may drop jobs when it is full: its maxmemory-policy is ${policy}. Type: redis-cli CONFIG SET maxmemory-policy noeviction`,
+      )
+    }
+    policySaid = policy
+  }
   const lookAfter = async (what: string, work: () => Promise<void>) => {
-    await work().catch((error: unknown) => {
-      logger.warn(`The ${what} could not be looked after: ${asBackupError(error).message}`, { error })
+    await work().catch((thrown: unknown) => {
+      const error = redisTrouble(thrown, context.config.redis) ?? thrown
+      logger.warn(`The ${what} could not be looked after: ${describe(error)}`, { error })
     })
   }
   const look = () => {
     underway = underway
       .then(() => lookAfter('schedules', () => keeper.look(context.config, queues, logger, clock())))
       .then(() => lookAfter('runs', () => reconcile(context)))
+      .then(() => lookAfter('memory of Redis', warnOfEviction))
   }
   look()
   const timer = setInterval(look, interval)

@@ -13,6 +13,7 @@ import {
   noteBegun,
   type Payloads,
   reclaimSource,
+  redisTrouble,
   type RunOptions,
 } from '@securyflex/shared/queue'
 import { layout, longestRun } from '@securyflex/shared/repository'
@@ -103,7 +104,7 @@ async function comeBackLater(
   if (isOrdinary) return error
   if (signal.aborted && signal.reason === ('shutdown' satisfies StopReason)) return giveBack(job, token)
   if (signal.aborted) return new Error('Another worker took this run over.')
-  const known = asBackupError(error)
+  const known = asBackupError(redisTrouble(error) ?? error)
   const now = context.clock().getTime()
   if (known.class !== 'transient' || now - job.timestamp > longestRun) {
     return new UnrecoverableError(failureText(known))

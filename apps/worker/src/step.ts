@@ -5,10 +5,18 @@ import {
   isCancelled,
   parsePayload,
   type Payloads,
+  redisTrouble,
   type Results,
   type Skipped,
 } from '@securyflex/shared/queue'
-import { type Job, type Processor, UnrecoverableError, WaitingChildrenError, WaitingError } from 'bullmq'
+import {
+  DelayedError,
+  type Job,
+  type Processor,
+  UnrecoverableError,
+  WaitingChildrenError,
+  WaitingError,
+} from 'bullmq'
 import type { WorkerContext } from './context.ts'
 import { failureText } from './failure.ts'
 
@@ -67,6 +75,8 @@ export function processorOf<S extends keyof Results>(
       if (reason === 'shutdown') return giveBack(job, token)
       // Another worker has the job now: it judges, and this execution leaves no mark.
       if (reason === 'lock lost') throw new Error('Another worker took this job over.')
+      const refusal = redisTrouble(thrown)
+      if (refusal?.class === 'transient') return comeBack(call, token, refusal)
       throw await judge(call, thrown, gaveUp)
     }
   }
@@ -86,6 +96,20 @@ function parseOrGiveUp<S extends keyof Results>(step: S, job: Job): Payloads[S] 
 export async function giveBack(job: Job, token: string | undefined): Promise<never> {
   await job.moveToWait(token)
   throw new WaitingError()
+}
+
+/**
+ * Redis is full, say, and did not take what the step had to tell: the step has done nothing wrong, and is done again
+ * after the retry delay, at no attempt's cost. If Redis does not even take that, the job's lock runs out.
+ */
+async function comeBack<S extends Step>(
+  { job, logger, config, clock }: StepCall<S>,
+  token: string | undefined,
+  refusal: BackupError,
+): Promise<never> {
+  logger.warn(`${refusal.message} The step is done again.`, { error: refusal })
+  await job.moveToDelayed(clock().getTime() + config.worker.retryDelay, token)
+  throw new DelayedError()
 }
 
 async function judge<S extends keyof Results>(

@@ -8,7 +8,9 @@ import {
   queueName,
   Queues,
   redisTarget,
+  redisTrouble,
   type Results,
+  untilUsable,
 } from '@securyflex/shared/queue'
 import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import { compressStep } from './compress.ts'
@@ -43,8 +45,8 @@ export interface RunningWorker extends AsyncDisposable {
 }
 
 /**
- * Starts serving every step. Connections to Redis are kept through its absence.
- * @throws SPOOL_UNUSABLE, STORAGE_REFUSED, STORAGE_FULL
+ * Starts serving every step, once Redis takes writes. Connections to Redis are kept through its absence.
+ * @throws SPOOL_UNUSABLE, STORAGE_REFUSED, STORAGE_FULL; REDIS_UNREACHABLE for what waiting does not mend
  */
 export async function startWorker(
   config: Config,
@@ -57,6 +59,9 @@ export async function startWorker(
       hint: 'Set for example REDIS_URL=redis://127.0.0.1:6379, or use npm start, which brings its own.',
     })
   }
+  await untilUsable(address, (text) => {
+    logger.warn(text)
+  })
   const redis = connectPatiently(address)
   const heard = hearErrors(address, (text) => {
     logger.warn(text)
@@ -109,7 +114,7 @@ export async function startWorker(
     return { close, reload, [Symbol.asyncDispose]: close }
   } catch (error) {
     disconnect()
-    throw error
+    throw redisTrouble(error, address) ?? error
   }
 }
 

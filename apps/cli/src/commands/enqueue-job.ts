@@ -1,5 +1,5 @@
 import type { Config } from '@securyflex/shared/config'
-import { parseTrigger, type Requested, requestTriggered } from '@securyflex/shared/queue'
+import { checkUsable, parseTrigger, type Requested, requestTriggered } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
 import type { Command } from 'commander'
 import { asker } from '../asker.ts'
@@ -7,6 +7,7 @@ import { configure } from '../configuration.ts'
 import { examples } from '../output/examples.ts'
 import { note, print, printJson } from '../output/print.ts'
 import { unservedQueues, withQueues } from '../queues.ts'
+import { resolveRedis } from '../service/index.ts'
 import { oneWanted, type Wanted } from '../wanted.ts'
 
 export function addEnqueueJob(program: Command): void {
@@ -38,6 +39,7 @@ export function addEnqueueJob(program: Command): void {
  * @throws SOURCE_PAUSED, REDIS_UNREACHABLE
  */
 export async function enqueue(config: Config, { name: source, database }: Wanted): Promise<Requested> {
+  await checkUsable(await resolveRedis(config))
   return withQueues(config, async (queues) => {
     const now = new Date()
     const requested = await requestTriggered(

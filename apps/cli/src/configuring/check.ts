@@ -1,6 +1,6 @@
 import { type Config, shownPlace, type Source, type SourceGroup } from '@securyflex/shared/config'
 import { asBackupError, type BackupError, describe } from '@securyflex/shared/errors'
-import { connectOrFail } from '@securyflex/shared/queue'
+import { checkUsable, connectOrFail } from '@securyflex/shared/queue'
 import { nextTimes } from '@securyflex/shared/schedule'
 import { checkKeys } from '../key-check.ts'
 import { findService } from '../service/index.ts'
@@ -101,6 +101,7 @@ async function checkRedis(config: Config, noted: Noted): Promise<Checked['redis'
   if (address === undefined) return { shown: null, version: null, problem: null }
   const { shown } = address
   try {
+    await checkUsable(address)
     const redis = await connectOrFail(address)
     const version = /^redis_version:(\S+)/m.exec(await redis.info('server'))?.[1] ?? null
     redis.disconnect()

@@ -4,6 +4,7 @@ import { findReports } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
 import {
   cancelRun,
+  checkUsable,
   connectOrFail,
   parseTrigger,
   Queues,
@@ -44,6 +45,7 @@ export async function runBackup(config: Config, options: BackupOptions = {}): Pr
   const wanted = await wantedOf(config, options.source, options.all)
   await using stopping = whenAskedToStop()
   await using redis = await findOrStartRedis(config, wanted)
+  await checkUsable(redis.address)
   await using queues = await openQueues(config, redis.address)
   const unserved = await unservedQueues(queues, config)
   await using worker = unserved.length === 0 ? undefined : await bringWorker(config, redis, stopping)

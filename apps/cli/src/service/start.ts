@@ -1,7 +1,7 @@
 import type { Config, RedisAddress } from '@securyflex/shared/config'
 import { inheritedEnvironment, reloadOnHangup } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
-import { connectOrFail } from '@securyflex/shared/queue'
+import { checkUsable } from '@securyflex/shared/queue'
 import { note, print } from '../output/print.ts'
 import { type AppName, type Ending, partOf, startApp } from './part.ts'
 import { refuseBusyPort } from './port.ts'
@@ -76,8 +76,7 @@ async function openService(config: Config): Promise<Service> {
   const { redis: address } = config
   if (address !== undefined) {
     const redis = async () => {
-      const connection = await connectOrFail(address)
-      connection.disconnect()
+      await checkUsable(address)
       return address
     }
     return { claim: undefined, redis, [Symbol.asyncDispose]: () => Promise.resolve() }

@@ -8,6 +8,7 @@ import {
   pauseSubject,
   type Queues,
   recentActions,
+  redisTrouble,
   requestTriggered,
   resume,
   retryRun,
@@ -122,17 +123,18 @@ function answering(
 }
 
 async function answer(
-  { logger, redis, address }: Surroundings,
+  { logger, redis, address, trouble }: Surroundings,
   response: Response,
   work: () => Promise<Answered>,
 ): Promise<void> {
   try {
     const [status, body] = await work()
     response.status(status).set('Cache-Control', 'no-store').json(body)
-  } catch (error) {
+  } catch (thrown) {
+    const error = redisTrouble(thrown, address) ?? thrown
     // What Redis was asked while it went away was not done, or is not known to be.
     if (!(error instanceof BackupError) && redis.status !== 'ready')
-      refuseWith(response, noRedis({ address }))
+      refuseWith(response, noRedis({ address, trouble }))
     else {
       if (!(error instanceof BackupError)) logger.error('The API could not answer.', { error })
       refuseWith(response, error)
@@ -144,7 +146,9 @@ function reachable({ redis, queues }: Surroundings): Queues | undefined {
   return redis.status === 'ready' ? queues() : undefined
 }
 
-function noRedis({ address }: Pick<Surroundings, 'address'>): BackupError {
+function noRedis({ address, trouble }: Pick<Surroundings, 'address' | 'trouble'>): BackupError {
+  const why = trouble()
+  if (why?.class === 'user') return why
   return new BackupError('REDIS_UNREACHABLE', `Redis at ${address.shown} does not answer.`, {
     hint: 'Ask again when it does.',
   })

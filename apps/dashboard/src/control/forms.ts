@@ -5,6 +5,7 @@ import {
   pause,
   pauseSubject,
   type Queues,
+  redisTrouble,
   requestTriggered,
   resume,
   retryRun,
@@ -55,7 +56,8 @@ function doing(around: Surroundings, control: Control): RequestHandler {
       if (queues === undefined) throw noRedis(around)
       await control(around, queues, subjectIn(request), visitorOf(around.config, request))
       response.redirect(303, '/')
-    } catch (error) {
+    } catch (thrown) {
+      const error = redisTrouble(thrown, around.address) ?? thrown
       const known =
         error instanceof BackupError || around.redis.status === 'ready'
           ? asBackupError(error)
@@ -84,7 +86,9 @@ function subjectIn(request: Request): string {
   return typeof given === 'string' ? given : ''
 }
 
-function noRedis({ address }: Surroundings): BackupError {
+function noRedis({ address, trouble }: Surroundings): BackupError {
+  const why = trouble()
+  if (why?.class === 'user') return why
   return new BackupError(
     'REDIS_UNREACHABLE',
     `Redis at ${address.shown} does not answer, so nothing was done.`,

@@ -1,8 +1,9 @@
-import type { Config } from '@securyflex/shared/config'
+import { type Config, groupOf } from '@securyflex/shared/config'
 import { describe } from '@securyflex/shared/errors'
 import { findReports, type FoundReport } from '@securyflex/shared/history'
 import type { KeyRing } from '@securyflex/shared/keys'
 import {
+  evictionPolicy,
   listPauses,
   type Pause,
   queueName,
@@ -12,7 +13,7 @@ import {
   type RecordedAction,
   waitOf,
 } from '@securyflex/shared/queue'
-import { parseRunId } from '@securyflex/shared/repository'
+import { listSources, parseRunId } from '@securyflex/shared/repository'
 import { openStorageForReading } from '@securyflex/shared/storage'
 
 /** How many runs the first page lists. */
@@ -49,6 +50,8 @@ export interface Live {
   readonly paused: readonly Pause[]
   /** The newest things that were done, newest first. */
   readonly actions: readonly RecordedAction[]
+  /** By what rule Redis drops keys when it is full; undefined if it does not. */
+  readonly eviction: string | undefined
 }
 
 /** A run that waits or is under way. */
@@ -61,15 +64,16 @@ interface RunUnderWay {
 
 /** Asks Redis. @throws if it goes away meanwhile */
 export async function askQueues(queues: Queues, destinations: readonly string[]): Promise<Live> {
-  const [facts, next, sources, underWay, paused, actions] = await Promise.all([
+  const [facts, next, sources, underWay, paused, actions, eviction] = await Promise.all([
     Promise.all(queueNames(destinations).map((name) => askQueue(queues, name))),
     nextRuns(queues),
     requestedSources(queues),
     runsUnderWay(queues),
     listPauses(queues.redis),
     recentActions(queues.redis, mostActions),
+    evictionPolicy(queues.redis),
   ])
-  return { queues: facts, next, sources, underWay, paused, actions }
+  return { queues: facts, next, sources, underWay, paused, actions, eviction }
 }
 
 async function askQueue(queues: Queues, name: string): Promise<QueueFacts> {
@@ -129,14 +133,24 @@ export interface Past {
   readonly problems: readonly string[]
 }
 
-/** Reads run reports from every destination; each run is told once, as the first destination tells it. */
-export async function readPast(config: Config, keys: KeyRing, sources: readonly string[]): Promise<Past> {
+/**
+ * Reads run reports from every destination; each run is told once, as the first destination tells it.
+ * @param members reads those of the databases of groups, too, which only the destinations know
+ */
+export async function readPast(
+  config: Config,
+  keys: KeyRing,
+  sources: readonly string[],
+  { members = false }: { readonly members?: boolean } = {},
+): Promise<Past> {
   const runs = new Map<string, FoundReport>()
   const problems: string[] = []
   for (const destination of config.destinations) {
     try {
       const storage = openStorageForReading(destination)
-      for (const source of sources) {
+      const stored = members && config.groups.length > 0 ? await listSources(storage) : []
+      const ofGroups = stored.filter((name) => groupOf(config, name) !== undefined)
+      for (const source of new Set([...sources, ...ofGroups])) {
         for await (const found of findReports(storage, source, keys, mostRuns)) {
           if (runs.get(found.run)?.report === undefined) runs.set(found.run, found)
         }

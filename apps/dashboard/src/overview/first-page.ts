@@ -1,5 +1,5 @@
 import { type Config, settingsOf } from '@securyflex/shared/config'
-import { redact } from '@securyflex/shared/errors'
+import { type BackupError, redact } from '@securyflex/shared/errors'
 import type { FoundReport, RunReport } from '@securyflex/shared/history'
 import { actionList, button, sourceList, underWayList } from './controls.ts'
 import type { Live, NextRun, Past, QueueFacts } from './facts.ts'
@@ -14,6 +14,8 @@ export interface Overview {
   readonly live: Live | undefined
   /** Where Redis is, without credentials. */
   readonly redis: string
+  /** Why it does not, as far as it is known. */
+  readonly trouble: BackupError | undefined
   readonly past: Past
 }
 
@@ -31,10 +33,10 @@ export function firstPage(config: Config, overview: Overview): string {
   )
 }
 
-function notices(config: Config, { live, redis, past }: Overview): Html[] {
+function notices(config: Config, { live, redis, trouble, past }: Overview): Html[] {
   return [
     ...(config.sources.length + config.groups.length === 0 ? [noDatabase()] : []),
-    ...(live === undefined ? [noRedis(redis)] : unserved(live.queues)),
+    ...(live === undefined ? [noRedis(redis, trouble)] : [...evicting(live), ...unserved(live.queues)]),
     ...past.problems.map((problem) =>
       notice(html`<p>Run reports cannot be read from ${redact(problem)}</p>`),
     ),
@@ -50,11 +52,28 @@ function noDatabase(): Html {
   )
 }
 
-function noRedis(shown: string): Html {
+function noRedis(shown: string, trouble: BackupError | undefined): Html {
+  const [what, remedy] =
+    trouble?.class === 'user'
+      ? [trouble.message, html`${trouble.hint}`]
+      : [
+          `Redis at ${shown} does not answer.`,
+          html`Start it, or the whole service with <code>npm start</code>; this page then works by itself.`,
+        ]
   return notice(
-    html`<p>Redis at ${shown} does not answer, so no backup is made and queues are not shown.</p>
-      <p>Start it, or the whole service with <code>npm start</code>; this page then works by itself.</p>`,
+    html`<p>${redact(what)} No backup is made, and queues are not shown.</p>
+      <p>${remedy}</p>`,
   )
+}
+
+function evicting({ eviction }: Live): Html[] {
+  if (eviction === undefined) return []
+  return [
+    notice(
+      html`<p>Redis may drop jobs when it is full: its maxmemory-policy is ${eviction}.</p>
+        <p>Type <code>redis-cli CONFIG SET maxmemory-policy noeviction</code>.</p>`,
+    ),
+  ]
 }
 
 function unserved(queues: readonly QueueFacts[]): Html[] {

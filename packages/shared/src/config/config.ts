@@ -49,6 +49,16 @@ export interface RedisAddress {
   readonly url: Secret
   /** The same without credentials. */
   readonly shown: string
+  /** What a `rediss://` needs beside the authorities that Node.js trusts; PEM. */
+  readonly tls?: RedisTls
+}
+
+/** Certificates for Redis (`REDIS_TLS_CA`, `REDIS_TLS_CERT`, `REDIS_TLS_KEY`). */
+export interface RedisTls {
+  /** Of the authority that signed the certificate of Redis; undefined means those of Node.js. */
+  readonly ca: string | undefined
+  /** Ours, for a Redis that asks for one. */
+  readonly client: { readonly certificate: string; readonly key: Secret } | undefined
 }
 
 /** How backups of a source are made, kept and told; every default applied. */

@@ -10,6 +10,7 @@ export type {
   Logs,
   LogLevel,
   RedisAddress,
+  RedisTls,
   RequestedOptions,
   Schedule,
   Selection,

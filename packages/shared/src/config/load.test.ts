@@ -1,7 +1,8 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { BackupError } from '@securyflex/shared/errors'
+import { makeCertificates } from '../../../../test/helpers/certificates.ts'
 import { type TemporaryDirectory, temporaryDirectory } from '../../../../test/helpers/temporary-directory.ts'
 import { loadConfig, requireSource } from './index.ts'
 import type { Need } from './load.ts'
@@ -318,6 +319,62 @@ describe('encryption', () => {
   it('that is not asked for although there is a key draws a warning', () => {
     expect(load({ BACKUP_ENCRYPTION_KEY: key }).warnings).toEqual([expect.stringContaining('not encrypted')])
     expect(load({ BACKUP_ENCRYPTION_KEY: key, BACKUP_ENCRYPTION: 'false' }).warnings).toEqual([])
+  })
+})
+
+describe('certificates for Redis', () => {
+  const certificates = () => makeCertificates(directory)
+  const REDIS_URL = 'rediss://cache.example.com'
+
+  it('are read from their files, and the key is a secret', () => {
+    const { ca, client } = certificates()
+    const env = { REDIS_TLS_CA: ca, REDIS_TLS_CERT: client.certificate, REDIS_TLS_KEY: client.key }
+    const { redis } = load({ REDIS_URL, ...env })
+    expect(redis?.tls?.ca).toBe(readFileSync(ca, 'utf8'))
+    expect(redis?.tls?.client?.certificate).toContain('BEGIN CERTIFICATE')
+    expect(redis?.tls?.client?.key.reveal()).toContain('PRIVATE KEY')
+    expect(JSON.stringify(redis)).not.toContain('PRIVATE KEY')
+  })
+
+  it.each<[string, () => Record<string, string>, RegExp, string]>([
+    [
+      'a file that is not there',
+      () => ({ REDIS_URL, REDIS_TLS_CA: 'no.pem' }),
+      /no\.pem cannot be read \(ENOENT/,
+      'path',
+    ],
+    [
+      'a file that is something else',
+      () => ({ REDIS_URL, REDIS_TLS_CA: file('ca', 'hello') }),
+      /is no certificate in PEM form/,
+      'REDIS_TLS_CA=/etc',
+    ],
+    [
+      'a certificate in place of the key',
+      () => {
+        const { certificate } = certificates().client
+        return { REDIS_URL, REDIS_TLS_CERT: certificate, REDIS_TLS_KEY: certificate }
+      },
+      /REDIS_TLS_KEY: .*is no private key/,
+      'REDIS_TLS_KEY=/etc',
+    ],
+    [
+      'a certificate without its key',
+      () => ({ REDIS_URL, REDIS_TLS_CERT: certificates().client.certificate }),
+      /REDIS_TLS_KEY: it is not set/,
+      'both',
+    ],
+    [
+      'an address without TLS',
+      () => ({ REDIS_URL: 'redis://cache.example.com', REDIS_TLS_CA: certificates().ca }),
+      /REDIS_URL: it begins with redis:\/\/, and REDIS_TLS_CA is for TLS/,
+      'rediss://',
+    ],
+  ])('refuses %s', (_what, env, message, hint) => {
+    const problem = problemOf(env())
+    expect(problem.code).toBe('CONFIG_INVALID')
+    expect(problem.message).toMatch(message)
+    expect(problem.hint).toContain(hint)
   })
 })
 

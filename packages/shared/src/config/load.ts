@@ -72,7 +72,7 @@ export function load(options: LoadOptions = {}): Loaded {
   )
   const defaults = settingsOfEnvironment(values, destinations)
   const found = findSources({ values, environment, file, destinations, defaults }, problems)
-  problems.push(...findMissing(values, found, problems, needs), ...findContradictions(values))
+  problems.push(...findMissing(values, found, problems, needs), ...findContradictions(values, problems))
   if (problems.length > 0) throw problemsError(problems)
   const warnings = [...found.warnings, ...findOversights(values, found)]
   const config = assemble({ values, environment, file, destinations, found, warnings, directory })
@@ -129,7 +129,7 @@ function findMissing(
 }
 
 /** Values that are right alone and wrong together. */
-function findContradictions(values: Values): Problem[] {
+function findContradictions(values: Values, found: readonly Problem[]): Problem[] {
   const problems: Problem[] = []
   const refuse = (variable: VariableName, what: string, remedy: string) => {
     problems.push({ variable, what, remedy, code: 'CONFIG_INVALID' })
@@ -162,7 +162,28 @@ function findContradictions(values: Values): Problem[] {
     )
   }
   findOpenDashboard(values, refuse)
+  // Of a file that cannot be read it has been said.
+  if (!found.some(({ variable }) => variable.startsWith('REDIS_TLS_'))) findHalfTls(values, refuse)
   return problems
+}
+
+/** Certificates that no connection would use. */
+function findHalfTls(
+  values: Values,
+  refuse: (variable: VariableName, what: string, remedy: string) => void,
+): void {
+  const { REDIS_URL: address, REDIS_TLS_CERT: certificate, REDIS_TLS_KEY: key } = values
+  const names = ['REDIS_TLS_CA', 'REDIS_TLS_CERT', 'REDIS_TLS_KEY'] as const
+  const set = names.find((name) => values[name] !== undefined)
+  if (set === undefined) return
+  if (address?.shown.startsWith('redis:')) {
+    const remedy = `Write rediss:// there if that Redis speaks TLS, or unset ${set}.`
+    refuse('REDIS_URL', `it begins with redis://, and ${set} is for TLS`, remedy)
+  }
+  if (certificate !== undefined && key === undefined)
+    refuse('REDIS_TLS_KEY', 'it is not set, but REDIS_TLS_CERT is', 'Set both, or neither.')
+  if (certificate === undefined && key !== undefined)
+    refuse('REDIS_TLS_CERT', 'it is not set, but REDIS_TLS_KEY is', 'Set both, or neither.')
 }
 
 function findOpenDashboard(
@@ -196,6 +217,9 @@ function findOversights(values: Values, { defaults, sources, groups }: Found): s
   if (values.BACKUP_WEBHOOK_SECRET !== undefined && values.BACKUP_WEBHOOK_URL === undefined) {
     warnings.push('BACKUP_WEBHOOK_SECRET is set, but nothing is announced: set BACKUP_WEBHOOK_URL.')
   }
+  if (values.REDIS_TLS_CA !== undefined && values.REDIS_URL === undefined) {
+    warnings.push('REDIS_TLS_CA is set, but there is no Redis to reach: set REDIS_URL.')
+  }
   if (values.BACKUP_SOURCE !== undefined && values.DATABASE_URL === undefined) {
     warnings.push('BACKUP_SOURCE is set, but there is no database: set DATABASE_URL.')
   }
@@ -217,7 +241,7 @@ function assemble(parts: Parts): Config {
   const directory = home(values, parts.directory)
   return {
     installation: values.BACKUP_INSTALLATION,
-    redis: values.REDIS_URL,
+    redis: redisOf(values),
     directory,
     sources: found.sources,
     groups: found.groups,
@@ -251,6 +275,13 @@ function assemble(parts: Parts): Config {
     requested: requested(values, environment),
     warnings,
   }
+}
+
+function redisOf(values: Values): Config['redis'] {
+  const { REDIS_URL: address, REDIS_TLS_CA: ca, REDIS_TLS_CERT: certificate, REDIS_TLS_KEY: key } = values
+  if (!address?.shown.startsWith('rediss:') || (ca === undefined && certificate === undefined)) return address
+  const client = certificate === undefined || key === undefined ? undefined : { certificate, key }
+  return { ...address, tls: { ca, client } }
 }
 
 /** What was set and not left to its default. Where a file describes the sources, the environment is only beneath it. */

@@ -6,7 +6,7 @@ import { loadConfig, type LoadOptions } from './load.ts'
 
 /** What a running process keeps until it is started again, and the variables that say it. */
 const kept = {
-  redis: 'REDIS_URL',
+  redis: 'REDIS_URL and REDIS_TLS_…',
   directory: 'BACKUP_DIR',
   spool: 'BACKUP_SPOOL_DIR and BACKUP_SPOOL_LIMIT',
   logs: 'BACKUP_LOG_LEVEL',

@@ -3,6 +3,7 @@ import { redisAddress, webhookAddress } from './addresses.ts'
 import { key, keys } from './key-strength.ts'
 import { boolean, bucket, endpoint, host, name, oneOf, path, prefix } from './parsers.ts'
 import { size, stepList, text, token, wholeNumber } from './parsers.ts'
+import { certificateFile, privateKeyFile } from './pem.ts'
 import { type Step, steps } from './steps.ts'
 import { cron, timeZone } from './time.ts'
 import { variable } from './variable.ts'
@@ -60,12 +61,38 @@ export const variables = {
   }),
   REDIS_URL: variable({
     section: 'Redis',
-    about: 'Where the queues live: `redis://`, `rediss://` (TLS) or `unix://` and the path of a socket.',
+    about:
+      'Where the queues live: `redis://`, `rediss://` (TLS) or `unix://` and the path of a socket; see [redis.md](redis.md).',
     fallback: undefined,
     shownDefault: 'a Redis is started for the purpose',
     example: 'redis://127.0.0.1:6379/0',
     secret: true,
     parse: redisAddress,
+  }),
+  REDIS_TLS_CA: variable({
+    section: 'Redis',
+    about:
+      'For `rediss://`: the file with the certificate of the authority that signed that of Redis, if it is one of your own (PEM).',
+    fallback: undefined,
+    shownDefault: 'the authorities that Node.js trusts',
+    example: '/etc/securyflex/redis-ca.pem',
+    parse: certificateFile,
+  }),
+  REDIS_TLS_CERT: variable({
+    section: 'Redis',
+    about: 'For a Redis that asks for a client certificate: the file with ours (PEM).',
+    fallback: undefined,
+    shownDefault: 'none',
+    example: '/etc/securyflex/redis-client.pem',
+    parse: certificateFile,
+  }),
+  REDIS_TLS_KEY: variable({
+    section: 'Redis',
+    about: 'The file with the private key of `REDIS_TLS_CERT`, without a passphrase (PEM).',
+    fallback: undefined,
+    shownDefault: 'none',
+    example: '/etc/securyflex/redis-client.key',
+    parse: privateKeyFile,
   }),
   BACKUP_DIR: variable({
     section: 'Where backups are kept',

@@ -7,7 +7,8 @@ export const auditKey = `${prefix}:audit`
 const keep = 1000
 
 /** What can be done to a source or a run. */
-type ActionKind = 'pause' | 'resume' | 'cancel' | 'retry' | 'promote' | 'change' | 'skip' | 'refuse'
+type ActionKind =
+  'pause' | 'resume' | 'cancel' | 'retry' | 'promote' | 'change' | 'skip' | 'refuse' | 'rebuild'
 
 /** Who did what. */
 export interface Action {
@@ -67,6 +68,7 @@ const done: Record<ActionKind, string> = {
   change: 'changed',
   skip: 'skipped',
   refuse: 'refused',
+  rebuild: 'rebuilt',
 }
 
 /** `paused shop (command line (anna))`, for logs and pages. */

@@ -1,38 +1,12 @@
-import { isIP } from 'node:net'
 import type { RedisAddress } from '@securyflex/shared/config'
-import { BackupError, redact } from '@securyflex/shared/errors'
+import { BackupError, describe, redact, systemCode } from '@securyflex/shared/errors'
 import { Redis } from 'ioredis'
+import { firstWords, speaksTls } from './first-words.ts'
+import { redisTarget } from './target.ts'
+import { redisTrouble, wrongScheme } from './trouble.ts'
 
 /** How long a command line waits for Redis before it says that it is not there, in ms. */
 const connectTimeout = 3000
-
-/** Where and as whom to connect, as ioredis and BullMQ take it. */
-export type RedisTarget =
-  | { readonly path: string }
-  | {
-      readonly host: string
-      readonly port: number
-      readonly username?: string
-      readonly password?: string
-      readonly db?: number
-      readonly tls?: { readonly servername?: string }
-    }
-
-/** The target of an address; `unix:///path` is a socket. */
-export function redisTarget(address: RedisAddress): RedisTarget {
-  const url = new URL(address.url.reveal())
-  if (url.protocol === 'unix:') return { path: decodeURIComponent(url.pathname) }
-  const database = url.pathname.replace(/^\//, '')
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
-  return {
-    host,
-    port: url.port === '' ? 6379 : Number(url.port),
-    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
-    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
-    ...(database === '' ? {} : { db: Number(database) }),
-    ...(url.protocol === 'rediss:' ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
-  }
-}
 
 /**
  * A connection that fails at once while Redis is down, for commands and requests.
@@ -49,16 +23,18 @@ export async function connectOrFail(address: RedisAddress): Promise<Redis> {
     disconnectTimeout: 100,
     retryStrategy: () => null,
   })
-  let last: unknown
+  let last: Error | undefined
   redis.on('error', (error) => {
     last = error
   })
   try {
     await answered(redis)
+    // A database that is refused would leave us in database 0, without a word.
+    if (last !== undefined) throw last
     return redis
   } catch (error) {
     redis.disconnect()
-    throw unreachable(address, last ?? error)
+    throw await unreachable(address, last ?? error)
   }
 }
 
@@ -80,25 +56,65 @@ export function connectPatiently(address: RedisAddress): Redis {
   return new Redis({ ...redisTarget(address), maxRetriesPerRequest: null })
 }
 
-/** Hears the errors of long-lived connections and tells of each trouble once, not with every attempt. */
+/** After so many ms a trouble that is still there, or there again, is told again. */
+const tellAgain = 10 * 60_000
+
+/** Hears the errors of long-lived connections and tells of each trouble once in ten minutes, not with every attempt. */
 export function hearErrors(address: RedisAddress, tell: (text: string) => void): (error: Error) => void {
   let last = ''
+  let told = 0
   return (error) => {
-    const text = redact(error.message === '' ? String(error) : error.message)
-    if (text !== last) tell(`Redis at ${address.shown}: ${text}. Waiting for it.`)
+    const known = redisTrouble(error, address)
+    const text =
+      known === undefined
+        ? `Redis at ${address.shown}: ${redact(error.message === '' ? String(error) : error.message)}.`
+        : describe(known)
+    if (text === last && performance.now() - told < tellAgain) return
+    tell(`${text} Waiting for it.`)
     last = text
+    told = performance.now()
   }
 }
 
-function unreachable(address: RedisAddress, cause: unknown): BackupError {
+/** Why there is no connection. What only says that it was closed is looked into, which takes a second or two. */
+async function unreachable(address: RedisAddress, cause: unknown): Promise<BackupError> {
+  const known = redisTrouble(cause, address)
+  if (known !== undefined && !isSilent(cause)) return known
+  return (isSilent(cause) ? await reasonOfSilence(address, cause) : undefined) ?? silent(address, cause)
+}
+
+/** Nothing listens there, or the name leads nowhere: there is nothing to ask. */
+const nobody = new Set([
+  'ECONNREFUSED',
+  'ENOENT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EACCES',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+])
+
+/** Whether the error says no more than that no answer came. */
+function isSilent(cause: unknown): boolean {
+  const code = systemCode(cause)
+  if (code !== undefined) return !nobody.has(code) && /^(?:E[A-Z]+|ERR_SSL_WRONG_VERSION_NUMBER)$/.test(code)
+  return cause instanceof Error && /closed|no answer/i.test(cause.message)
+}
+
+async function reasonOfSilence(address: RedisAddress, cause: unknown): Promise<BackupError | undefined> {
+  const target = redisTarget(address)
+  const secure = 'tls' in target
+  const [words, other] = await Promise.all([
+    firstWords(target, secure),
+    secure ? firstWords(target, false) : speaksTls(target),
+  ])
+  const known = redisTrouble(words, address)
+  if (known !== undefined) return known
+  return other === undefined || other === false ? undefined : wrongScheme(address, !secure, cause)
+}
+
+function silent(address: RedisAddress, cause: unknown): BackupError {
   const why = cause instanceof Error ? cause.message || String(cause) : String(cause)
-  if (/^(NOAUTH|WRONGPASS|NOPERM)/.test(why)) {
-    return new BackupError('REDIS_UNREACHABLE', `Redis at ${address.shown} refuses this user: ${why}`, {
-      hint: 'Put its password into REDIS_URL, for example redis://:password@host:6379.',
-      class: 'user',
-      cause,
-    })
-  }
   return new BackupError('REDIS_UNREACHABLE', `Redis at ${address.shown} does not answer: ${why}.`, {
     hint: 'Start it, or the whole service with: npm start. Without REDIS_URL, npm run backup brings its own.',
     cause,

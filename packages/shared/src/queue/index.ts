@@ -14,8 +14,9 @@ export { sharedLine, type SharedLine } from './bandwidth.ts'
 export { begunRuns, forgetBegun, noteBegun, onceForRedis } from './begun.ts'
 export { cancelRun, forgetCancel, isCancelled, onCancel } from './cancel.ts'
 export { type ClaimLimits, claimPlace, heldPlaces, leaveClaim, type Wait, waitOf } from './claims.ts'
-export { connectOrFail, connectPatiently, hearErrors, redisTarget, type RedisTarget } from './connection.ts'
+export { connectOrFail, connectPatiently, hearErrors } from './connection.ts'
 export { askCancel, pauseSubject, retryRun } from './control.ts'
+export { checkUsable, evictionPolicy, untilUsable } from './fitness.ts'
 export { jobIds, prefix, queueName, queueNames } from './names.ts'
 export {
   type DumpResult,
@@ -37,7 +38,7 @@ export {
   resume,
   shownSubject,
 } from './pause.ts'
-export { jobOptions } from './policy.ts'
+export { jobOptions, runsAreKept } from './policy.ts'
 export { addChild, Queues } from './queues.ts'
 export {
   type Asking,
@@ -47,7 +48,9 @@ export {
   type Requested,
   requestSlot,
 } from './request.ts'
+export { type EndedRun, restoreRun } from './restore-run.ts'
 export { type KeptSchedule, readSchedules, schedulerId, type WantedSchedule } from './schedules.ts'
+export { redisTarget, type RedisTarget } from './target.ts'
 export {
   answersKey,
   parseTrigger,
@@ -56,3 +59,4 @@ export {
   type Trigger,
   triggerKey,
 } from './trigger.ts'
+export { redisTrouble } from './trouble.ts'

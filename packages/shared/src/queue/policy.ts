@@ -22,7 +22,9 @@ const attempts: Record<Step, number> = {
 
 /** Steps of a run outlive it: the longest run takes 48 h. Removal happens when another job of the queue ends. */
 const keepSteps = { age: 4 * day }
-const keepRuns = { age: 30 * day, count: 10_000 }
+/** For how long an ended run stays in the queue, in seconds. */
+export const runsAreKept = 30 * day
+const keepRuns = { age: runsAreKept, count: 10_000 }
 
 /**
  * BullMQ's options for a job of `step`.

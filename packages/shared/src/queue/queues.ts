@@ -49,11 +49,12 @@ export class Queues {
     destination?: string,
   ): Promise<Job> {
     const data = parsePayload(step, payload)
-    return this.get(step, destination).add(step, data, {
-      ...jobOptions(step, this.#retryDelay),
-      ...extra,
-      jobId: id,
-    })
+    return this.get(step, destination).add(step, data, this.optionsOf(step, id, extra))
+  }
+
+  /** What a job of `step` is added with. */
+  optionsOf(step: Step, id: string, extra: JobsOptions = {}): JobsOptions {
+    return { ...jobOptions(step, this.#retryDelay), ...extra, jobId: id }
   }
 
   async close(): Promise<void> {

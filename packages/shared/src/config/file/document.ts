@@ -58,7 +58,7 @@ At SIGHUP, \`npm start\` and each producer, worker and dashboard read file and \
 \`destination add\` see to it where \`npm start\` runs on the same \`BACKUP_DIR\`. Elsewhere signal all of them:
 \`docker compose kill -s HUP worker dashboard producer\`. Sources, schedules, settings and destinations change for what
 begins from then on; runs under way go on as they began. If the file is wrong, what held before goes on and the log says
-why. \`REDIS_URL\`, \`BACKUP_DIR\`, the spool, the logs, \`WORKER_…\` and \`DASHBOARD_…\` count from the next start on, which is
+why. \`REDIS_…\`, \`BACKUP_DIR\`, the spool, the logs, \`WORKER_…\` and \`DASHBOARD_…\` count from the next start on, which is
 said. A backup under way at a destination whose directory changes fails there, and only there.
 `
 
