@@ -48,7 +48,10 @@ export const targets = {
   'backup:schedule': product(['schedule']),
   'backup:restore': product(['restore']),
   'enqueue-job': product(['enqueue-job']),
-  test: tool('test.mjs'),
+  test: {
+    ...tool('test.mjs'),
+    needs: (args) => (args.includes('--full') ? [...everything, 'ceph'] : everything),
+  },
   'test:contract': { ...tool('test-contract.mjs'), needs: () => [...everything, 'ceph'] },
   'test:kill': tool('test-kill.mjs'),
   check: tool('check.mjs'),

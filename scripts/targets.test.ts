@@ -18,3 +18,9 @@ it.each([
 ])('asks of the system for %s with %j only %j', (name, env, needs) => {
   expect(targets[name]?.needs([], env)).toEqual(needs)
 })
+
+it('asks for an S3 server only where its suite is run', () => {
+  expect(targets['test']?.needs([], {})).not.toContain('ceph')
+  expect(targets['test']?.needs(['--full'], {})).toContain('ceph')
+  expect(targets['test:contract']?.needs([], {})).toContain('ceph')
+})

@@ -17,7 +17,17 @@ const policy = '/usr/sbin/policy-rc.d'
 const clusters = '/etc/postgresql-common/createcluster.conf'
 const aside = '.before-securyflex'
 const units = '/etc/systemd/system'
-const services = ['postgresql', 'redis-server']
+/** systemd's units; a System V script has the name of its service. Ceph's targets start what crashed daemons left. */
+const services = [
+  'postgresql.service',
+  'redis-server.service',
+  'radosgw.service',
+  'ceph-crash.service',
+  'ceph-mon.target',
+  'ceph-osd.target',
+  'ceph-radosgw.target',
+  'ceph.target',
+]
 
 let interrupted = false
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
@@ -103,21 +113,27 @@ function putBack() {
   }
 }
 
-/** @param {string} service */
-function isInstalled(service) {
-  const places = ['/etc/init.d/', '/lib/systemd/system/', '/usr/lib/systemd/system/']
-  return places.some((place) => existsSync(`${place}${service}`) || existsSync(`${place}${service}.service`))
+/** @param {string} unit */
+function isInstalled(unit) {
+  const places = ['/lib/systemd/system/', '/usr/lib/systemd/system/']
+  return existsSync(`/etc/init.d/${scriptOf(unit)}`) || places.some((place) => existsSync(`${place}${unit}`))
+}
+
+/** @param {string} unit */
+function scriptOf(unit) {
+  return unit.replace(/\.service$/, '')
 }
 
 /**
  * Not to be started at the next boot either; with systemd, with its offline helper, and with System V links.
- * @param {string} service
+ * @param {string} unit
  */
-async function disable(service) {
-  const unit = `${service}.service`
+async function disable(unit) {
   if (existsSync('/usr/bin/systemctl')) await run('systemctl', ['disable', '--quiet', unit])
   else if (existsSync('/usr/bin/deb-systemd-helper')) await run('deb-systemd-helper', ['disable', unit])
-  if (existsSync('/usr/sbin/update-rc.d')) await run('update-rc.d', [service, 'disable'])
+  const script = scriptOf(unit)
+  if (existsSync(`/etc/init.d/${script}`) && existsSync('/usr/sbin/update-rc.d'))
+    await run('update-rc.d', [script, 'disable'])
   // The offline helper leaves the unit's second name (redis.service), which would count as enabled.
   for (const name of existsSync(units) ? readdirSync(units) : []) {
     const link = `${units}/${name}`

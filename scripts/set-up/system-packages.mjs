@@ -38,11 +38,7 @@ const packages = {
  */
 export async function installSystemPackages(missing, stillMissing) {
   const manager = packageManager()
-  const names = [
-    ...new Set(
-      missing.flatMap((need) => packages[need]?.[manager ?? 'apt']?.split(' ') ?? []),
-    ),
-  ]
+  const names = [...new Set(missing.flatMap((need) => packages[need]?.[manager ?? 'apt']?.split(' ') ?? []))]
   const what = `Missing on this machine: ${missing.map((need) => packages[need]?.said).join(', ')}.`
   const command = manager === 'apt' ? aptCommand(names) : manager === 'brew' ? brewCommand(names) : undefined
   if (!command) throw new SetUpError(what, toType(manager, names))

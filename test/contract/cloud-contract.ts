@@ -6,7 +6,7 @@ import { type FaultProxy, startFaultProxy } from '../helpers/fault-proxy.ts'
 import { silentServer, untrustedServer } from '../helpers/bad-servers.ts'
 
 /** A destination that is reached over HTTP. */
-export type Cloud = Exclude<Destination, { kind: 'local' }>
+type Cloud = Exclude<Destination, { kind: 'local' }>
 
 /** A server with an empty place, and how to speak of it. */
 export interface OpenedCloud {
@@ -25,7 +25,7 @@ export interface OpenedCloud {
 }
 
 /** Of every connection in these tests: a second without a byte is too long. */
-export const patience = 1000
+const patience = 1000
 
 /**
  * What a driver makes of servers and lines that fail, tried on a real server with a proxy in front of it. Every driver

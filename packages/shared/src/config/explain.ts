@@ -120,7 +120,7 @@ function explainDestination(
   ]
 }
 
-const written = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value))
+const written = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
 
 const plain = (text: string) => text.replaceAll('`', '')
 

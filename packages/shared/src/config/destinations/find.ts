@@ -22,7 +22,7 @@ export interface Sought {
 }
 
 /** The name of the destination that `BACKUP_CLOUD_…` describe. */
-export const cloudName = 'cloud'
+const cloudName = 'cloud'
 
 /**
  * Those of the file, the one of `BACKUP_CLOUD_…`, and `repository` in `BACKUP_DIR`, which is left out where the file

@@ -9,7 +9,7 @@ export interface Said {
   /** The working directory. */
   readonly directory: string
   /** `key` is undefined where something is missing as a whole. */
-  refuse(key: SettingName | undefined, what: string, remedy: string): void
+  readonly refuse: (key: SettingName | undefined, what: string, remedy: string) => void
 }
 
 export type SettingName = keyof FileDestination
@@ -39,7 +39,7 @@ export const secretSettings: readonly SettingName[] = [
 ]
 
 /** Milliseconds; see `patienceSeconds` of the grammar. */
-export const usualPatience = 60_000
+const usualPatience = 60_000
 
 /** What all kinds in a cloud read alike. */
 export function cloudSettings({ name, settings }: Said) {

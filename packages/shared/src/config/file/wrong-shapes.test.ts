@@ -24,8 +24,8 @@ const at = (way: readonly string[], value: unknown) =>
 function troubles(file: string): string[] {
   try {
     // Examples of secrets name variables; those that a file names are set.
-    const named = [...file.matchAll(/\$\{(\w+)\}/g)].map(([, name = '']) => [name, 'set'])
-    const env = { HOME: '/nowhere', BACKUP_WEBHOOK_URL: 'https://h.example/', ...Object.fromEntries(named) }
+    const env: Record<string, string> = { HOME: '/nowhere', BACKUP_WEBHOOK_URL: 'https://h.example/' }
+    for (const [, name = ''] of file.matchAll(/\$\{(\w+)\}/g)) env[name] = 'set'
     loadConfig({ env, directory: '/nowhere', needs: [], texts: { file, dotenv: '' } })
     return []
   } catch (error) {

@@ -54,7 +54,7 @@ function watched(connection: Connection, patience: number): Connection {
 }
 
 /** Nothing moved on a connection. */
-export class NoProgress extends Error {
+class NoProgress extends Error {
   readonly code = 'ETIMEDOUT'
 
   constructor(patience: number) {

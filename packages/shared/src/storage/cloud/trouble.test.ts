@@ -13,7 +13,14 @@ const wording: Wording = {
 
 const told = (fault: Partial<Fault>) =>
   inWords(
-    { cause: undefined, status: undefined, code: undefined, message: 'said', retryAfter: undefined, ...fault },
+    {
+      cause: undefined,
+      status: undefined,
+      code: undefined,
+      message: 'said',
+      retryAfter: undefined,
+      ...fault,
+    },
     'write',
     wording,
   )
@@ -57,6 +64,8 @@ describe('what a provider’s library said', () => {
   })
 
   it('is one sentence, whatever was said', () => {
-    expect(told({ message: 'first line.\nsecond line' }).message).toBe('s3://backups/ does not answer: first line.')
+    expect(told({ message: 'first line.\nsecond line' }).message).toBe(
+      's3://backups/ does not answer: first line.',
+    )
   })
 })

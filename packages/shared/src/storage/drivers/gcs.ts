@@ -84,7 +84,7 @@ export class GcsStorage implements Storage {
     const query = { fields: 'name,size,timeCreated' }
     const { status, body } = await this.#ask('read', { path: this.#object(key), query, also: [404] })
     if (status === 404) return undefined
-    return { ...factsOf(this.#parse<Resource>('read', body)), key }
+    return { ...factsOf(this.#parse('read', body) as Resource), key }
   }
 
   async *list(prefix: string): AsyncGenerator<StoredObject> {
@@ -97,7 +97,7 @@ export class GcsStorage implements Storage {
         path: this.#bucket(),
         query: token === undefined ? query : { ...query, pageToken: token },
       })
-      const page = this.#parse<{ nextPageToken?: string; items?: Resource[] }>('list', body)
+      const page = this.#parse('list', body) as { nextPageToken?: string; items?: Resource[] }
       for (const item of page.items ?? []) yield { ...factsOf(item), key: item.name.slice(own.length) }
       token = page.nextPageToken
     } while (token !== undefined)
@@ -163,15 +163,15 @@ export class GcsStorage implements Storage {
   }
 
   /** The library gives what came of an answer whose connection was cut as if it were the whole. */
-  #parse<T>(operation: Operation, body: Buffer): T {
+  #parse(operation: Operation, body: Buffer): unknown {
     try {
-      return JSON.parse(body.toString()) as T
+      return JSON.parse(body.toString()) as unknown
     } catch (error) {
       throw this.#cutOff(operation, error)
     }
   }
 
-  #cutOff(operation: Operation, cause: unknown = undefined): BackupError {
+  #cutOff(operation: Operation, cause?: unknown): BackupError {
     const fault = { cause, status: 200, code: undefined, message: '', retryAfter: undefined }
     return inWords(fault, operation, this.#wording)
   }
@@ -238,7 +238,8 @@ async function clientOf(
       private_key?: string
     }
     const { client_email: email, private_key: key } = json
-    if (email !== undefined && key !== undefined) return new JWT({ email, key, scopes: [scope], transporterOptions })
+    if (email !== undefined && key !== undefined)
+      return new JWT({ email, key, scopes: [scope], transporterOptions })
     const external = ExternalAccountClient.fromJSON({ ...json, scopes: [scope], transporterOptions })
     if (external !== null) return external
     throw new Error('it is neither the key of a service account nor a workload identity')
