@@ -35,6 +35,7 @@ function distant(storage: Storage): Storage {
     delete: (key) => far(() => storage.delete(key)),
     removeUnfinished: (prefix) => far(() => storage.removeUnfinished(prefix)),
     now: () => far(() => storage.now()),
+    until: (signal) => distant(storage.until(signal)),
   }
 }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import type { Destination } from '@securyflex/shared/config'
 import { openStorage, type Storage } from '@securyflex/shared/storage'
@@ -130,6 +131,24 @@ export function cloudContract(name: string, open: () => Promise<OpenedCloud>): v
       })
     })
 
+    it.each([
+      ['storing', (place: Storage) => place.put('key', body)],
+      ['storing what may be there', (place: Storage) => place.putIfAbsent('key', body)],
+      ['reading', (place: Storage) => place.get('key')],
+      ['listing', (place: Storage) => Array.fromAsync(place.list('key'))],
+    ])('gives a request up in the middle when it is told to: %s', async (_, call) => {
+      await using server = await silentServer()
+      const silent = await openStorage({ ...opened.at(server.url), patience: 600_000 })
+      const stop = new AbortController()
+      const called = call(silent.until(stop.signal))
+      const ended = expect(called).rejects.toThrow('enough')
+      await until(() => server.connections > 0)
+      stop.abort(new Error('enough'))
+      await ended
+      await until(() => server.connections === 0)
+      await expect(silent.until(stop.signal).get('key')).rejects.toThrow('enough')
+    })
+
     it('says that a certificate is not accepted, and does not go on without it', async () => {
       await using server = await untrustedServer()
       const untrusted = await openStorage(opened.at(server.url))
@@ -200,4 +219,13 @@ async function settledMemory(): Promise<number> {
     await new Promise((resolve) => setImmediate(resolve))
   }
   return process.memoryUsage().arrayBuffers
+}
+
+/** Waits for what other processes or the system do. */
+async function until(is: () => boolean): Promise<void> {
+  const deadline = Date.now() + 10_000
+  while (!is()) {
+    if (Date.now() > deadline) throw new Error('it did not come to that')
+    await wait(10)
+  }
 }

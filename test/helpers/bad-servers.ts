@@ -14,17 +14,26 @@ export interface BadServer extends AsyncDisposable {
   readonly requests: number
 }
 
+export interface SilentServer extends BadServer {
+  /** Connections that somebody holds open to it. */
+  readonly connections: number
+}
+
 /** Accepts every connection, reads what comes, and never says a word. */
-export async function silentServer(): Promise<BadServer> {
+export async function silentServer(): Promise<SilentServer> {
   const open = new Set<Socket>()
   const server = createServer((socket) => {
     open.add(socket)
+    socket.on('close', () => open.delete(socket))
     socket.resume().on('error', () => undefined)
   })
   const port = await listening(server)
   return {
     url: `http://127.0.0.1:${String(port)}`,
     requests: 0,
+    get connections() {
+      return open.size
+    },
     async [Symbol.asyncDispose]() {
       for (const socket of open) socket.destroy()
       server.close()

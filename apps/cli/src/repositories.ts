@@ -1,11 +1,43 @@
 import { type Config, findGroup, groupOf } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
-import { listSources } from '@securyflex/shared/repository'
-import { openStorageForReading, type Storage } from '@securyflex/shared/storage'
+import { listSources, readInstallation } from '@securyflex/shared/repository'
+import { openStorageForReading, type Storage, within } from '@securyflex/shared/storage'
+import { note } from './output/print.ts'
 
 /** The stores of the configured destinations; nothing is created in them. */
 export function openRepositories(config: Config): Storage[] {
   return config.destinations.map((one) => openStorageForReading(one))
+}
+
+/** What a store has for saying that it is there, in ms. */
+const patience = 20_000
+
+/**
+ * Those of the configured stores that answer. One that does not is told on standard error and left out: what the others
+ * have can be listed and restored, and that is most wanted when something is down.
+ * @throws what the first said if none answers
+ */
+export async function answeringRepositories(config: Config): Promise<Storage[]> {
+  const storages = openRepositories(config)
+  // The only one says itself what is wrong with it.
+  if (storages.length === 1) return storages
+  const troubles: BackupError[] = []
+  const answering = storages.map(async (storage) => {
+    try {
+      await within(patience, storage, readInstallation)
+      return [storage]
+    } catch (error) {
+      if (!(error instanceof BackupError)) throw error
+      // Other troubles are those of what is stored there: whoever looks at it tells them.
+      if (!error.code.startsWith('STORAGE_')) return [storage]
+      troubles.push(error)
+      note(`${storage.name} is left out, and what it alone has: ${error.message}`)
+      return []
+    }
+  })
+  const usable = (await Promise.all(answering)).flat()
+  if (usable.length === 0 && troubles[0] !== undefined) throw troubles[0]
+  return usable
 }
 
 /**

@@ -14,7 +14,7 @@ import {
 import { nextTimes } from '@securyflex/shared/schedule'
 import type { Storage } from '@securyflex/shared/storage'
 import { unservedQueues, withQueues } from './queues.ts'
-import { openRepositories, sourcesOf } from './repositories.ts'
+import { answeringRepositories, sourcesOf } from './repositories.ts'
 import { findService } from './service/index.ts'
 
 /** How many of the schedule's next times are shown. */
@@ -74,7 +74,7 @@ export async function gatherStatus(
   now: Date,
 ): Promise<{ status: Status; problem: BackupError | undefined }> {
   const live = await askRedis(config)
-  const storages = openRepositories(config)
+  const storages = await answeringRepositories(config)
   const sources: LastRun[] = []
   for (const source of await sourcesOf(config, storages, undefined)) {
     sources.push(await lastRun(storages, source, keys))

@@ -88,6 +88,10 @@ class CountingStorage implements Storage {
   now(): Promise<Date> {
     return Promise.resolve(now)
   }
+
+  until(): Storage {
+    return this
+  }
 }
 
 const quiet: Logger = {

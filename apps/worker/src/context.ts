@@ -65,10 +65,16 @@ export async function contextFor(config: Config, before: WorkerContext): Promise
   return { ...before, config, storages, keys: new KeyRing(config.keys) }
 }
 
-/** The store of a destination. @throws CONFIG_INVALID if this worker does not know it */
-export function storageOf(context: WorkerContext, destination: string): Storage {
-  const storage = context.storages.get(destination)
-  if (storage !== undefined) return storage
+/**
+ * The store of a destination; a step's, whose requests end with its signal.
+ * @throws CONFIG_INVALID if this worker does not know it
+ */
+export function storageOf(
+  { storages, signal }: Pick<WorkerContext, 'storages'> & { readonly signal?: AbortSignal },
+  destination: string,
+): Storage {
+  const storage = storages.get(destination)
+  if (storage !== undefined) return signal === undefined ? storage : storage.until(signal)
   throw new BackupError('CONFIG_INVALID', `This worker knows no destination ${destination}.`, {
     hint: 'Give all workers the same configuration.',
     class: 'permanent',

@@ -21,6 +21,9 @@ export interface WrittenStream {
   readonly segments: number
 }
 
+/** What a destination has already. */
+export type KnownSegments = Pick<SegmentIndex, 'has'>
+
 export interface DumpWriterOptions {
   readonly spool: Spool
   readonly attempt: Attempt
@@ -28,7 +31,7 @@ export interface DumpWriterOptions {
   readonly cipher: SpoolCipher
   readonly destinations: readonly string[]
   /** What each destination holds already and may be named, in the same order. */
-  readonly references: readonly (SegmentIndex | undefined)[]
+  readonly references: readonly (KnownSegments | undefined)[]
   readonly signal: AbortSignal
   /** Called with each batch that is whole. */
   readonly onBatch: (number: number) => Promise<void>

@@ -23,8 +23,12 @@ import { addChild, type DumpResult, isCancelled, jobIds } from '@securyflex/shar
 import { longestRun, prepareRepositories } from '@securyflex/shared/repository'
 import { discard } from '@securyflex/shared/segments'
 import { type Attempt, type RunSpool, spoolCipher } from '@securyflex/shared/spool'
+import type { DataKey } from '@securyflex/shared/keys'
+import type { Storage } from '@securyflex/shared/storage'
 import { storageOf } from './context.ts'
-import { DumpWriter, type WrittenStream } from './dump-writer.ts'
+import { drop } from './drop.ts'
+import { DumpWriter, type KnownSegments, type WrittenStream } from './dump-writer.ts'
+import { readFailure } from './failure.ts'
 import { removeLostRuns } from './housekeeping.ts'
 import { sealerOf } from './place.ts'
 import { RedisWatch } from './redis-watch.ts'
@@ -153,8 +157,8 @@ async function beginAttempt(
 ): Promise<{ attempt: Attempt; token: string; writer: DumpWriter }> {
   const { payload, config, spool, keys, queues } = call
   const { run, source, options, destinations } = payload
-  const storages = destinations.map((name) => storageOf(call, name))
-  const { key } = await prepareRepositories(storages, keys, {
+  const storages = destinations.map((name) => storageOf({ ...call, signal }, name))
+  const { key, unusable } = await prepareRepositories(storages, keys, {
     encrypted: options.cipher !== 'none',
     installation: config.installation,
     now: call.clock(),
@@ -164,15 +168,18 @@ async function beginAttempt(
   signal.throwIfAborted()
   const facts = { run, attempt: token, key: key?.record ?? null, destinations, backend }
   const attempt = await runSpool.beginAttempt(facts)
-  const predecessors = await Promise.all(storages.map((storage) => predecessorOf(call, storage, source, key)))
-  const stall = new StallWatch(attempt, destinations, config.stallMinutes, call.clock)
+  const leaveOut = (destination: string, why: BackupError) => drop(call, { run, attempt }, destination, why)
+  const references = await findReferences({ call, storages, key, unusable, leaveOut, signal })
+  await refuseIfAllDropped(attempt, destinations)
+  const { stallMinutes: minutes } = config
+  const stall = new StallWatch({ attempt, destinations, minutes, clock: call.clock, leaveOut })
   const writer = new DumpWriter({
     spool,
     attempt,
     identity: sealerOf(key).identity,
     cipher: spoolCipher(key),
     destinations,
-    references: predecessors.map((predecessor) => predecessor?.index),
+    references,
     signal,
     async onBatch(batch) {
       await refuseIfSuperseded(runSpool, token)
@@ -193,6 +200,42 @@ async function beginAttempt(
   })
   return { attempt, token, writer }
 }
+
+interface ReferencesSought {
+  readonly call: StepCall<'dump'>
+  /** In the order of the destinations. */
+  readonly storages: readonly Storage[]
+  readonly key: DataKey | undefined
+  readonly unusable: ReadonlyMap<Storage, BackupError>
+  readonly leaveOut: (destination: string, why: BackupError) => Promise<void>
+  readonly signal: AbortSignal
+}
+
+/** What each destination has already. One that cannot say so, or take anything, gets nothing of this run. */
+async function findReferences(sought: ReferencesSought): Promise<(KnownSegments | undefined)[]> {
+  const { call, storages, key, unusable, leaveOut, signal } = sought
+  const { source, destinations } = call.payload
+  const references = storages.map(async (storage, at) => {
+    const name = destinations[at] ?? ''
+    const trouble = unusable.get(storage)
+    if (trouble !== undefined) {
+      await leaveOut(name, trouble)
+      return wantsNothing
+    }
+    try {
+      return (await predecessorOf(call, storage, source, key))?.index
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof BackupError)) throw error
+      await leaveOut(name, error)
+      return wantsNothing
+    }
+  })
+  return Promise.all(references)
+}
+
+/** As if everything were there: what is left out of a run is sent nothing. */
+const wantsNothing: KnownSegments = { has: () => true }
 
 async function writeTool(
   writer: DumpWriter,
@@ -261,8 +304,10 @@ async function refuseIfSuperseded(run: RunSpool, token: string): Promise<void> {
 async function refuseIfAllDropped(attempt: Attempt, destinations: readonly string[]): Promise<void> {
   const dropped = await attempt.dropped()
   if (!destinations.every((name) => dropped.has(name))) return
-  const [why] = dropped.values()
-  throw new BackupError('STORAGE_UNREACHABLE', `No destination takes this backup: ${why ?? 'unknown'}`, {
-    hint: 'See the upload queue of each destination for the reason.',
-  })
+  const [why = 'unknown'] = dropped.values()
+  throw new BackupError(
+    'STORAGE_UNREACHABLE',
+    `No destination takes this backup: ${readFailure(why).reason}`,
+    { hint: 'See the upload queue of each destination for the reason.' },
+  )
 }

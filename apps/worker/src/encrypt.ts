@@ -1,6 +1,6 @@
 import { discard } from '@securyflex/shared/segments'
 import { addChild, jobIds } from '@securyflex/shared/queue'
-import { dropAll } from './lane.ts'
+import { dropAll, release } from './lane.ts'
 import { placeOf } from './place.ts'
 import type { StepDefinition } from './step.ts'
 
@@ -28,7 +28,12 @@ export const encryptStep: StepDefinition<'encrypt'> = {
     }
     const { run, attempt } = payload
     const source = payload.source
+    const dropped = await place.attempt.dropped()
     for (const destination of facts.destinations) {
+      if (dropped.has(destination)) {
+        if (!(await batch.isDone(destination))) await release(place, destination, [])
+        continue
+      }
       const id = jobIds.batch(run, attempt, payload.batch)
       const upload = { v: 1 as const, run, source, attempt, batch: payload.batch, destination }
       await addChild(queues, run, 'upload', id, upload, destination)

@@ -110,15 +110,15 @@ async function laneFailure(
   came: CameOf,
   dropped: ReadonlyMap<string, string>,
 ): Promise<Failure | undefined> {
+  const reason = dropped.get(destination)
+  if (reason !== undefined) return readFailure(reason)
   for (let batch = 1; batch <= dump.batches; batch++) {
     const id = jobIds.batch(run, dump.attempt, batch)
     const upload = await came('upload', id, destination)
     if (upload?.value !== undefined && 'segments' in upload.value) continue
     const earlier =
       (await came('compress', id))?.failure ?? (await came('encrypt', id))?.failure ?? upload?.failure
-    const reason = dropped.get(destination)
     if (earlier !== undefined) return earlier
-    if (reason !== undefined) return { code: 'STALLED', reason }
     return { code: 'INTERNAL', reason: `Batch ${String(batch)} did not arrive at ${destination}.` }
   }
   return undefined

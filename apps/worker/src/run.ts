@@ -17,6 +17,7 @@ import {
   type RunOptions,
 } from '@securyflex/shared/queue'
 import { layout, longestRun } from '@securyflex/shared/repository'
+import { type Storage, within } from '@securyflex/shared/storage'
 import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError } from 'bullmq'
 import { takePlace } from './claim.ts'
 import { storageOf, type WorkerContext } from './context.ts'
@@ -31,6 +32,9 @@ import { giveBack, type StopReason } from './step.ts'
 
 type Plan = NonNullable<Payloads['run']['plan']>
 type Selected = NonNullable<RunOptions['selection']>
+
+/** What a destination has for saying whether it has a backup, in ms. */
+const patience = 10_000
 
 /** A run makes some ten decisions; more means that one of them has no effect. */
 const mostDecisions = 100
@@ -78,9 +82,10 @@ async function goOn(
     // Another worker may have the run by now: what follows is that one's to do.
     signal.throwIfAborted()
     if (next.do === 'finish') return finish(context, input, facts, next.judgement)
-    if (next.do === 'dump') await report(context, beginReport(input))
+    const told = next.do === 'dump' ? await reportBegin(context, input) : undefined
     await addChildren(context, input, next)
     await context.passed('run:added')
+    await told?.everywhere
     // A child may have ended before this run parks: then it is not parked, and looks again.
     if (await job.moveToWaitingChildren(token)) throw new WaitingChildrenError()
   }
@@ -190,7 +195,10 @@ async function hasDump({ queues }: Pick<WorkerContext, 'queues'>, job: Job): Pro
   return dump !== undefined
 }
 
-/** Whether some destination has a manifest of this run: it is write-once, so the run cannot be made again. */
+/**
+ * Whether some destination has a manifest of this run: it is write-once, so the run cannot be made again. One that does
+ * not answer is probably left out of the new generation, too; if it is not, it refuses a second manifest.
+ */
 async function hasManifest(
   context: WorkerContext,
   source: string,
@@ -198,9 +206,20 @@ async function hasManifest(
   plan: Plan,
 ): Promise<boolean> {
   const found = await Promise.all(
-    plan.destinations.map((name) => storageOf(context, name).stat(layout.manifest(source, run))),
+    plan.destinations.map(async (name) => {
+      try {
+        const stat = (storage: Storage) => storage.stat(layout.manifest(source, run))
+        return (await within(patience, storageOf(context, name), stat)) !== undefined
+      } catch (error) {
+        context.logger.warn(`${name} does not say whether it has ${run}: ${asBackupError(error).message}`, {
+          run,
+          error,
+        })
+        return false
+      }
+    }),
   )
-  return found.some((object) => object !== undefined)
+  return found.includes(true)
 }
 
 /** A retried run is wanted again: what cancelled it before counts no more once its new generation begins. */
@@ -292,12 +311,27 @@ function failed({ failure }: Judgement): UnrecoverableError {
   return error
 }
 
+/** Tells that a run begins. What follows waits for the first store that has it, and parking for the last. */
+async function reportBegin(
+  context: WorkerContext,
+  input: ReportInput,
+): Promise<{ everywhere: Promise<void> }> {
+  const { promise: somewhere, resolve: taken } = Promise.withResolvers<undefined>()
+  const everywhere = report(context, beginReport(input), () => {
+    taken(undefined)
+  })
+  // Heard by whoever awaits it; until then it must not count as unheard.
+  everywhere.catch(() => undefined)
+  await Promise.race([somewhere, everywhere])
+  return { everywhere }
+}
+
 /** Writes a report to every store; one that does not take it is logged, for the others have it. */
-async function report(context: WorkerContext, content: RunReport): Promise<void> {
+async function report(context: WorkerContext, content: RunReport, taken?: () => void): Promise<void> {
   const storages = context.config.destinations.map(({ name }) => storageOf(context, name))
   const { redis } = context.queues
   if (content.outcome === 'running') await noteBegun(redis, content.run)
-  const problems = await writeReport(storages, content, context.keys)
+  const problems = await writeReport(storages, content, context.keys, taken)
   for (const { storage, why } of problems) {
     context.logger.warn(`The report of ${content.run} was not written to ${storage.name}: ${why}`, {
       run: content.run,

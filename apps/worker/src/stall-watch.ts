@@ -1,8 +1,19 @@
+import { BackupError } from '@securyflex/shared/errors'
 import type { Attempt } from '@securyflex/shared/spool'
 
 const minute = 60_000
 /** In ms. */
 const shortestLook = 1000
+
+interface StallWatchOptions {
+  readonly attempt: Attempt
+  readonly destinations: readonly string[]
+  /** How long without progress. */
+  readonly minutes: number
+  readonly clock: () => Date
+  /** Drops a destination from the run. */
+  readonly leaveOut: (destination: string, why: BackupError) => Promise<void>
+}
 
 /**
  * Drops a destination that takes nothing while a dump waits for room: a dead store must neither fill the
@@ -13,15 +24,17 @@ export class StallWatch {
   readonly #destinations: readonly string[]
   readonly #limit: number
   readonly #clock: () => Date
+  readonly #leaveOut: (destination: string, why: BackupError) => Promise<void>
   readonly #seen = new Map<string, { done: number; since: number }>()
 
   #lastLook = Number.NEGATIVE_INFINITY
 
-  constructor(attempt: Attempt, destinations: readonly string[], minutes: number, clock: () => Date) {
+  constructor({ attempt, destinations, minutes, clock, leaveOut }: StallWatchOptions) {
     this.#attempt = attempt
     this.#destinations = destinations
     this.#limit = minutes * minute
     this.#clock = clock
+    this.#leaveOut = leaveOut
   }
 
   /** Looks at every destination's progress since the last look; more often than each second is no look. */
@@ -52,7 +65,9 @@ export class StallWatch {
   /** Its share of every batch is given up, so that the room of batches that others have is free again. */
   async #drop(destination: string): Promise<void> {
     const minutes = String(this.#limit / minute)
-    await this.#attempt.drop(destination, `Nothing was stored in ${destination} for ${minutes} minutes.`)
+    const what = `Nothing was stored in ${destination} for ${minutes} minutes.`
+    const hint = 'See its queue on the dashboard for what it said.'
+    await this.#leaveOut(destination, new BackupError('STALLED', what, { hint }))
     for await (const batch of this.#attempt.batches()) {
       if (await batch.isDone(destination)) continue
       await batch.markDone(destination, [])

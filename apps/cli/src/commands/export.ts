@@ -16,7 +16,7 @@ import { note, print, printJson } from '../output/print.ts'
 import { notePartial } from '../output/selection.ts'
 import { showProgress } from '../output/progress.ts'
 import { moment, size } from '../output/written.ts'
-import { oneSource, openRepositories } from '../repositories.ts'
+import { answeringRepositories, oneSource } from '../repositories.ts'
 
 interface Flags {
   readonly format: ExportFormat
@@ -58,7 +58,7 @@ export function addExport(program: Command): void {
 const endings = { custom: 'dump', sql: 'sql', 'sql.gz': 'sql.gz' } as const
 
 async function exportCommand(config: Config, what: string, flags: Flags, signal: AbortSignal): Promise<void> {
-  const storages = openRepositories(config)
+  const storages = await answeringRepositories(config)
   const source = what === 'latest' ? await oneSource(config, storages, flags.source) : undefined
   const backup = await findBackup({ what, source, storages, keys: new KeyRing(config.keys) })
   for (const { run, why } of backup.passedOver) note(`Passed over ${run}, which is newer: ${why}`)

@@ -5,7 +5,7 @@ import { type ListedBackup, listBackups } from '../listing.ts'
 import { examples } from '../output/examples.ts'
 import { columns, note, print, printJson } from '../output/print.ts'
 import { inZone, size } from '../output/written.ts'
-import { openRepositories, sourcesOf } from '../repositories.ts'
+import { answeringRepositories, sourcesOf } from '../repositories.ts'
 
 export function addList(program: Command): void {
   program
@@ -19,7 +19,7 @@ export function addList(program: Command): void {
     )
     .action(async (source: string | undefined, options: { json?: true }) => {
       const config = configure()
-      const storages = openRepositories(config)
+      const storages = await answeringRepositories(config)
       const sources = await sourcesOf(config, storages, source)
       const backups = await listBackups(storages, sources, new KeyRing(config.keys))
       if (options.json) printJson({ backups })

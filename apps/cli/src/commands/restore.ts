@@ -21,7 +21,7 @@ import { showProgress } from '../output/progress.ts'
 import { describeComparison } from '../output/comparison.ts'
 import { notePartial } from '../output/selection.ts'
 import { moment, size } from '../output/written.ts'
-import { oneSource, openRepositories } from '../repositories.ts'
+import { answeringRepositories, oneSource } from '../repositories.ts'
 import { type DumpFlags, noteLeftOut, restoreDump, wholeNumber } from '../restore-dump.ts'
 import { serverOf, targetOf } from '../targets.ts'
 
@@ -142,7 +142,7 @@ function parallelOf(config: Config, { jobs = 1 }: Flags, cipher: string): Restor
 }
 
 async function choose(config: Config, what: string, flags: Flags): Promise<ChosenBackup> {
-  const storages = openRepositories(config)
+  const storages = await answeringRepositories(config)
   const keys = new KeyRing(config.keys)
   const source = what === 'latest' ? await oneSource(config, storages, flags.source) : undefined
   const backup = await findBackup({ what, source, storages, keys })

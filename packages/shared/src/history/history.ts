@@ -2,27 +2,35 @@ import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import type { DataKey, KeyRing } from '@securyflex/shared/keys'
 import { keyRecordSchema } from '@securyflex/shared/keys'
 import { decodeDocument, encodeDocument, layout, readKeyRecords, runOf } from '@securyflex/shared/repository'
-import type { Storage } from '@securyflex/shared/storage'
+import { type Storage, within } from '@securyflex/shared/storage'
 import { type RunReport, runReportSchema } from './report.ts'
 
 /** A report carries the record of the key that vouches for it, as a manifest does. */
 const storedReport = runReportSchema.extend({ key: keyRecordSchema.nullable() })
 
+/** What a store has for taking a report, in ms: a run must not wait for one that is silent. */
+const patience = 10_000
+
 /**
- * Writes `report` to every store that answers.
+ * Writes `report` to every store that answers within ten seconds; what a silent one was sent does not come later.
+ * @param taken called when the first store has it
  * @returns the stores that did not take it, with the reason
  */
 export async function writeReport(
   storages: readonly Storage[],
   report: RunReport,
   keys: KeyRing,
+  taken: () => void = () => undefined,
 ): Promise<{ storage: Storage; why: string }[]> {
   const name = layout.report(report.source, report.run)
   const problems = await Promise.all(
     storages.map(async (storage) => {
       try {
-        const key = await vouchingKey(storage, keys)
-        await storage.put(name, encodeDocument(name, { ...report, key: key?.record ?? null }, key))
+        await within(patience, storage, async (place) => {
+          const key = await vouchingKey(place, keys)
+          await place.put(name, encodeDocument(name, { ...report, key: key?.record ?? null }, key))
+        })
+        taken()
         return []
       } catch (error) {
         return [{ storage, why: asBackupError(error).message }]

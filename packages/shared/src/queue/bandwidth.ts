@@ -22,17 +22,17 @@ return math.max(0, math.ceil(free - now))
 
 /** The bytes that may pass to and from one destination, counted for all workers together. */
 export interface SharedLine {
-  /** Resolves when so many bytes may pass. */
-  take(bytes: number): Promise<void>
+  /** Resolves when so many bytes may pass. @throws AbortError once `signal` aborts */
+  take(bytes: number, signal?: AbortSignal): Promise<void>
 }
 
 /** @param rate bytes a second */
 export function sharedLine(redis: Redis, destination: string, rate: number): SharedLine {
   const key = `${prefix}:bandwidth:${destination}`
   return {
-    async take(bytes) {
+    async take(bytes, signal) {
       const wait = await redis.eval(takeLine, 1, key, String(bytes), String(rate), String(burst))
-      if (Number(wait) > 0) await delay(Number(wait))
+      if (Number(wait) > 0) await delay(Number(wait), undefined, signal === undefined ? {} : { signal })
     },
   }
 }

@@ -1,5 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { BackupError } from '@securyflex/shared/errors'
 import { generateKey } from '@securyflex/shared/keys'
 import { openStorage, type Storage } from '@securyflex/shared/storage'
 import { keyRing, noKeys } from '../../../../test/helpers/repository.ts'
@@ -127,13 +128,27 @@ describe('a repository of another installation', () => {
     })
   })
 
-  it('is refused as a second store', async () => {
+  it('is left out as a second store', async () => {
     const [one, two] = [await store('one'), await store('two')]
-    await prepareRepositories([one], noKeys(), open)
+    const first = await prepareRepositories([one], noKeys(), open)
     await prepareRepositories([two], noKeys(), open)
-    await expect(prepareRepositories([one, two], noKeys(), open)).rejects.toMatchObject({
-      code: 'OTHER_INSTALLATION',
-    })
+    const { installation, unusable } = await prepareRepositories([one, two], noKeys(), open)
+    expect(installation).toBe(first.installation)
+    expect([...unusable]).toEqual([[two, expect.objectContaining({ code: 'OTHER_INSTALLATION' })]])
+  })
+
+  it('is ours under another name if our key opens it: each was first where the other was away', async () => {
+    const [one, two] = [await store('one'), await store('two')]
+    const secret = generateKey()
+    const first = await prepareRepositories([one], keyRing(secret), encrypted)
+    const second = await prepareRepositories([two], keyRing(secret), encrypted)
+    expect(second.installation).not.toBe(first.installation)
+    for (let round = 0; round < 2; round++) {
+      const both = await prepareRepositories([one, two], keyRing(secret), encrypted)
+      expect(both).toMatchObject({ installation: first.installation, key: { id: first.key?.id } })
+      expect(both.unusable.size).toBe(0)
+    }
+    expect(await readInstallation(two)).toBe(second.installation)
   })
 
   it('is refused when a newer version made it, or when it cannot be read', async () => {
@@ -147,5 +162,37 @@ describe('a repository of another installation', () => {
     await expect(prepareRepositories([storage], noKeys(), open)).rejects.toMatchObject({
       code: 'MANIFEST_DAMAGED',
     })
+  })
+})
+
+describe('a store that cannot be used', () => {
+  const dead = (what: 'get' | 'putIfAbsent', error: BackupError): Promise<Storage> =>
+    store('dead').then((storage) => {
+      const broken: Storage = { ...storage, [what]: () => Promise.reject(error), until: () => broken }
+      return broken
+    })
+  const away = new BackupError('STORAGE_UNREACHABLE', 'Away.')
+  const full = new BackupError('STORAGE_FULL', 'Full.')
+
+  it.each([
+    ['does not answer', 'get', away],
+    ['takes nothing', 'putIfAbsent', full],
+  ] as const)('is left out, first or last, if it %s', async (_, what, error) => {
+    const keys = keyRing()
+    const [good, broken] = [await store('good'), await dead(what, error)]
+    for (const storages of [
+      [broken, good],
+      [good, broken],
+    ]) {
+      const { key, unusable } = await prepareRepositories(storages, keys, encrypted)
+      expect([...unusable]).toEqual([[broken, error]])
+      expect((await readKeyRecords(good)).map(({ id }) => id)).toEqual([key?.id])
+    }
+  })
+
+  it('is an error where there is no other; one that may pass is told first', async () => {
+    const [one, two] = [await dead('putIfAbsent', full), await dead('get', away)]
+    await expect(prepareRepositories([one], keyRing(), encrypted)).rejects.toBe(full)
+    await expect(prepareRepositories([one, two], keyRing(), encrypted)).rejects.toBe(away)
   })
 })

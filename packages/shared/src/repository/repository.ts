@@ -8,10 +8,11 @@ import {
   keyRecordSchema,
   type KeyRing,
 } from '@securyflex/shared/keys'
-import type { Storage } from '@securyflex/shared/storage'
+import { type Storage, within } from '@securyflex/shared/storage'
 import { z } from 'zod'
 import { damaged } from './document.ts'
 import { layout } from './layout.ts'
+import { Stores } from './stores.ts'
 
 const repositorySchema = z.object({
   format: z.number(),
@@ -48,51 +49,56 @@ export interface Writing {
   readonly installation: string
 }
 
+/** What {@link prepareRepositories} came to. */
+export interface Prepared extends Writing {
+  /** The stores that cannot be used now, and why. */
+  readonly unusable: ReadonlyMap<Storage, BackupError>
+}
+
+/** What a store has for saying whose it is, in ms: it is small, and a snapshot may be held meanwhile. */
+const patience = 30_000
+
 /**
- * Makes every store of `storages` a repository of one installation with one writing key, creating what is
- * missing. Key records are write-once and the same everywhere.
+ * Makes every store of `storages` that can be used a repository of one installation with one writing key, creating what
+ * is missing. Key records are write-once and the same everywhere. Stores are independent: one that is dead, full or
+ * another installation's is left out, and keeps nobody from the others.
  * @param installation the configured name; without it the first repository's, else the key's id
- * @throws OTHER_INSTALLATION if a repository belongs to another one
+ * @throws what the stores said if none of them can be used
  */
 export async function prepareRepositories(
   storages: readonly Storage[],
   keys: KeyRing,
   options: { encrypted: boolean; installation: string | undefined; now: Date },
-): Promise<Writing> {
-  const agreed = options.encrypted ? await agreedUpon(storages, keys, options.installation) : undefined
-  if (agreed !== undefined) return agreed
-  for (const storage of storages) await refuseForeign(storage, keys, options.installation)
-  const proposed = options.encrypted ? await proposeKey(storages, keys, options.now) : undefined
-  const existing = await Promise.all(storages.map(readInstallation))
+): Promise<Prepared> {
+  const stores = new Stores(storages)
+  const { unusable } = stores
+  const found = await stores.each((storage) => within(patience, storage, look))
+  const agreed = options.encrypted ? await agreedUpon(found, keys, options.installation) : undefined
+  if (agreed !== undefined) return { ...agreed, unusable }
+  await stores.each((storage) => refuseForeign(storage, keys, options.installation))
+  const ours = await openedBy(keys, stores)
+  const proposed = options.encrypted ? await proposeKey(stores, keys, options.now) : undefined
+  const existing = await stores.each(readInstallation)
   const wanted =
     options.installation ?? existing.find((name) => name !== undefined) ?? proposed?.id ?? randomUUID()
   const claims = { installation: wanted, created: options.now.toISOString(), key: proposed?.id }
-  // The first store decides between writers that begin at once; without a configured name its owner is taken over.
-  const [first, ...others] = storages
-  const installation = first === undefined ? wanted : (await claim(first, claims)).installation
-  if (first !== undefined && options.installation !== undefined && installation !== wanted) {
-    throw otherInstallation(first, installation)
-  }
-  for (const storage of others) {
-    const owner = (await claim(storage, { ...claims, installation })).installation
-    if (owner !== installation) throw otherInstallation(storage, owner)
-  }
-  const record = proposed === undefined ? undefined : await agreeOnKey(storages, keys, proposed)
-  return { key: record === undefined ? undefined : await keys.open(record), installation }
+  const installation = await claimAll(stores, claims, options.installation, ours)
+  const record = proposed === undefined ? undefined : await agreeOnKey(stores, keys, proposed)
+  return { key: record === undefined ? undefined : await keys.open(record), installation, unusable }
 }
+
+/** What a store says of itself. */
+const look = (storage: Storage) => Promise.all([readRepository(storage), readKeyRecords(storage)])
 
 /**
  * What all stores say alike, so that nothing is to be made: the usual case, which must not cost a distant store many
  * requests. Undefined if anything is missing or differs.
  */
 async function agreedUpon(
-  storages: readonly Storage[],
+  found: readonly Awaited<ReturnType<typeof look>>[],
   keys: KeyRing,
   configured: string | undefined,
 ): Promise<Writing | undefined> {
-  const found = await Promise.all(
-    storages.map((storage) => Promise.all([readRepository(storage), readKeyRecords(storage)])),
-  )
   const [repository, records] = found[0] ?? []
   const installation = configured ?? repository?.installation
   const record = records?.find(({ id }) => id === repository?.key)
@@ -101,9 +107,45 @@ async function agreedUpon(
   }
   const alike = found.every(
     ([other, others]) =>
-      other?.installation === installation && others.some((one) => isDeepStrictEqual(one, record)),
+      other !== undefined &&
+      (configured === undefined || other.installation === configured) &&
+      others.some((one) => isDeepStrictEqual(one, record)),
   )
   return alike ? { key: await keys.open(record), installation } : undefined
+}
+
+/** The stores with a key record that opens: whatever name they bear, they are this installation's. */
+async function openedBy(keys: KeyRing, stores: Stores): Promise<ReadonlySet<Storage>> {
+  const found = await stores.each(async (storage) => {
+    for (const record of await readKeyRecords(storage)) if (await keys.opens(record)) return [storage]
+    return []
+  })
+  return new Set(found.flat())
+}
+
+/**
+ * Has every store bear a name. The first one decides between writers that begin at once; without a configured name its
+ * owner is taken over, and so is that of others in `ours`: each was first where another was away.
+ */
+async function claimAll(
+  stores: Stores,
+  claims: Omit<Repository, 'format'>,
+  configured: string | undefined,
+  ours: ReadonlySet<Storage>,
+): Promise<string> {
+  let installation = configured
+  for (const storage of stores.usable) {
+    await stores.one(storage, async () => {
+      const named = { ...claims, installation: installation ?? claims.installation }
+      const owner = (await claim(storage, named)).installation
+      const isForeign = configured !== undefined || !ours.has(storage)
+      if (installation !== undefined && owner !== installation && isForeign) {
+        throw otherInstallation(storage, owner)
+      }
+      installation ??= owner
+    })
+  }
+  return installation ?? claims.installation
 }
 
 /** Writes `repository.json` unless it is there; gives what is there then. */
@@ -146,47 +188,39 @@ function otherInstallation(storage: Storage, owner: string | undefined): BackupE
 }
 
 /** The record to write with if there is one already, else a new one; kept before any repository names it. */
-async function proposeKey(storages: readonly Storage[], keys: KeyRing, now: Date): Promise<KeyRecord> {
-  const record = (await writableRecord(storages, keys)) ?? (await createKeyRecord(keys.writing(), now))
-  await publish(storages, record)
+async function proposeKey(stores: Stores, keys: KeyRing, now: Date): Promise<KeyRecord> {
+  const record = (await writableRecord(stores, keys)) ?? (await createKeyRecord(keys.writing(), now))
+  await stores.each((storage) => publish(storage, record))
   return record
 }
 
 /** Another worker may have proposed another key meanwhile: all take the one that they find named. At all stores. */
-async function agreeOnKey(
-  storages: readonly Storage[],
-  keys: KeyRing,
-  proposed: KeyRecord,
-): Promise<KeyRecord> {
-  const record = (await writableRecord(storages, keys)) ?? proposed
-  if (record.id !== proposed.id) await publish(storages, record)
+async function agreeOnKey(stores: Stores, keys: KeyRing, proposed: KeyRecord): Promise<KeyRecord> {
+  const record = (await writableRecord(stores, keys)) ?? proposed
+  if (record.id !== proposed.id) await stores.each((storage) => publish(storage, record))
   return record
 }
 
 /** Of the records that the current key opens, the one that a repository names as its first, else the oldest. */
-async function writableRecord(storages: readonly Storage[], keys: KeyRing): Promise<KeyRecord | undefined> {
-  const records = (await Promise.all(storages.map(readKeyRecords))).flat()
+async function writableRecord(stores: Stores, keys: KeyRing): Promise<KeyRecord | undefined> {
+  const found = await stores.each(look)
   const writable: KeyRecord[] = []
-  for (const record of records) {
+  for (const record of found.flatMap(([, records]) => records)) {
     if (await keys.opensForWriting(record)) writable.push(record)
   }
   const age = ({ created, id }: KeyRecord) => `${created} ${id}`
   const oldestFirst = writable.sort((a, b) => age(a).localeCompare(age(b)))
-  const named = (await Promise.all(storages.map(readRepository))).flatMap(
-    (repository) => repository?.key ?? [],
-  )
+  const named = found.flatMap(([repository]) => repository?.key ?? [])
   return oldestFirst.find(({ id }) => named[0] === id) ?? oldestFirst.at(0)
 }
 
-async function publish(storages: readonly Storage[], record: KeyRecord): Promise<void> {
+async function publish(storage: Storage, record: KeyRecord): Promise<void> {
   const name = layout.key(record.id)
-  for (const storage of storages) {
-    await storage.putIfAbsent(name, Buffer.from(JSON.stringify(record)))
-    const stored = await storage.get(name)
-    if (stored === undefined) throw damaged(name, `${storage.shown} did not keep it`)
-    if (parseJson(keyRecordSchema, name, stored).wrapped !== record.wrapped) {
-      throw damaged(name, `${storage.shown} holds another record under this name`)
-    }
+  await storage.putIfAbsent(name, Buffer.from(JSON.stringify(record)))
+  const stored = await storage.get(name)
+  if (stored === undefined) throw damaged(name, `${storage.shown} did not keep it`)
+  if (parseJson(keyRecordSchema, name, stored).wrapped !== record.wrapped) {
+    throw damaged(name, `${storage.shown} holds another record under this name`)
   }
 }
 

@@ -1,4 +1,4 @@
-import { open, readdir, readFile } from 'node:fs/promises'
+import { open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   createFileDurably,
@@ -34,6 +34,7 @@ const streamEntryLength = 36
 const factsName = 'attempt.json'
 const batchesName = 'batches'
 const droppedPrefix = 'failed.'
+const troublePrefix = 'trouble.'
 
 /** One execution of a dump, in the spool. */
 export class Attempt {
@@ -86,6 +87,22 @@ export class Attempt {
       reasons.set(name.slice(droppedPrefix.length), reason ?? '')
     }
     return reasons
+  }
+
+  /**
+   * Notes that `destination` did not take something, and gives since when it has taken nothing, as all who noted it
+   * know: {@link forgetTrouble} begins anew.
+   */
+  async noteTrouble(destination: string, now: Date): Promise<Date> {
+    const path = join(this.#directory, `${troublePrefix}${destination}`)
+    await ifThere(() => inSpool(() => createFileDurably(path, now.toISOString())))
+    const since = await ifThere(() => readFile(path, 'utf8'))
+    return since === undefined ? now : new Date(since)
+  }
+
+  /** Notes that `destination` took something. */
+  async forgetTrouble(destination: string): Promise<void> {
+    await inSpool(() => rm(join(this.#directory, `${troublePrefix}${destination}`), { force: true }))
   }
 
   /** Opens the list of stream `kind` for appending; entries are held until {@link StreamList.close}. */

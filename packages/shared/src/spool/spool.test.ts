@@ -122,6 +122,19 @@ describe('an attempt', () => {
     await attempt.drop('far', 'later')
     expect(await attempt.dropped()).toEqual(new Map([['far', first]]))
   })
+
+  it('notes since when a destination takes nothing, until it takes something', async () => {
+    const attempt = await begin('shop.1', 'aaaaaaaa', ['local', 'far'])
+    const times = ['02:00', '02:05', '02:10'].map((time) => new Date(`2026-11-23T${time}:00Z`))
+    const [first, second, third] = times as [Date, Date, Date]
+    expect(await attempt.noteTrouble('far', first)).toEqual(first)
+    expect(await attempt.noteTrouble('far', second)).toEqual(first)
+    expect(await attempt.noteTrouble('local', second)).toEqual(second)
+    await attempt.forgetTrouble('far')
+    await attempt.forgetTrouble('far')
+    expect(await attempt.noteTrouble('far', third)).toEqual(third)
+    expect(await attempt.dropped()).toEqual(new Map())
+  })
 })
 
 describe('the list of a stream', () => {

@@ -17,5 +17,6 @@ export function lazily(name: string, shown: string, load: () => Promise<Storage>
     delete: async (key) => (await loaded()).delete(key),
     removeUnfinished: async (prefix) => (await loaded()).removeUnfinished(prefix),
     now: async () => (await loaded()).now(),
+    until: (signal) => lazily(name, shown, async () => (await loaded()).until(signal)),
   }
 }

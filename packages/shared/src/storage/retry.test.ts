@@ -23,6 +23,7 @@ function failing(times: number, error: () => Error = transient) {
     delete: () => attempt('delete', undefined),
     removeUnfinished: () => attempt('removeUnfinished', 0),
     now: () => attempt('now', new Date(0)),
+    until: () => storage,
     list: () => {
       throw new Error('not listed here')
     },
@@ -70,6 +71,24 @@ describe('a storage with retries', () => {
     const got = withRetries(storage, { attempts: 4, firstDelay: 60_000, signal: stop.signal }).get('key')
     stop.abort()
     await expect(got).rejects.toMatchObject({ name: 'AbortError' })
+  })
+
+  it('ends a call that does not end by itself when it is told to, with the reason', async () => {
+    const stop = new AbortController()
+    const { storage } = failing(0)
+    const silent = { ...storage, get: () => new Promise<never>(() => undefined), until: () => silent }
+    const got = withRetries(silent, policy).until(stop.signal).get('key')
+    stop.abort(new Error('enough'))
+    await expect(got).rejects.toThrow('enough')
+    await expect(withRetries(silent, policy).until(stop.signal).get('key')).rejects.toThrow('enough')
+  })
+
+  it('does not repeat what took longer to fail than its patience', async () => {
+    const { storage, calls } = failing(10)
+    await expect(withRetries(storage, { ...policy, patience: 0 }).get('key')).rejects.toMatchObject({
+      code: 'STORAGE_UNREACHABLE',
+    })
+    expect(calls).toHaveLength(1)
   })
 
   it('keeps the name and the shown place', () => {

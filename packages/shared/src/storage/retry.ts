@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { BackupError } from '@securyflex/shared/errors'
+import { either, unlessAborted } from './signals.ts'
 import type { Storage, StoredObject } from './storage.ts'
 
 /** How often and how long apart a transient failure is tried again. */
@@ -9,6 +10,11 @@ export interface RetryPolicy {
   readonly firstDelay: number
   /** The longest wait that a place may ask for, in ms; who asks for more is not tried again. Default: two minutes. */
   readonly longestWait?: number
+  /**
+   * How long the tries of one call may take together, waits left out, in ms; default: a minute. A place that is silent
+   * for that long will be in half a second, too: whoever asked for the call knows what to do about that.
+   */
+  readonly patience?: number
   readonly signal?: AbortSignal
 }
 
@@ -26,6 +32,8 @@ export function withRetries(storage: Storage, policy: RetryPolicy): Storage {
     delete: (key) => retried(() => storage.delete(key)),
     removeUnfinished: (prefix) => retried(() => storage.removeUnfinished(prefix)),
     now: () => retried(() => storage.now()),
+    until: (signal) =>
+      withRetries(storage.until(signal), { ...policy, signal: either(policy.signal, signal) }),
   }
 }
 
@@ -55,17 +63,22 @@ async function* listOnceComplete(
 }
 
 async function retry<T>(call: () => Promise<T>, policy: RetryPolicy): Promise<T> {
-  const { attempts, firstDelay, longestWait = 120_000, signal } = policy
+  const { attempts, firstDelay, longestWait = 120_000, patience = 60_000, signal } = policy
+  let spent = 0
   for (let attempt = 1; ; attempt++) {
+    const began = performance.now()
     try {
-      return await call()
+      return await unlessAborted(call, signal)
     } catch (error) {
+      signal?.throwIfAborted()
+      spent += performance.now() - began
       // What is no BackupError is a mistake in the program, a key that is none, say.
       if (!(error instanceof BackupError) || error.class !== 'transient' || attempt >= attempts) throw error
+      if (spent >= patience) throw error
       const asked = error.retryAfter ?? 0
       if (asked > longestWait) throw error
       const wait = Math.max(asked, firstDelay * 2 ** (attempt - 1) * (1 + Math.random() / 2))
-      await delay(wait, undefined, signal === undefined ? {} : { signal })
+      await unlessAborted(() => delay(wait), signal)
     }
   }
 }

@@ -45,6 +45,12 @@ export interface Storage {
 
   /** The place's own clock, against which {@link StoredObject.modified} is to be read. */
   now(): Promise<Date>
+
+  /**
+   * The same place until `signal` aborts: then calls end at once with the signal's reason, also in the middle of a
+   * request, which is given up, so that what it was to write does not come later. (A file system cannot be told that.)
+   */
+  until(signal: AbortSignal): Storage
 }
 
 export interface StoredObject {

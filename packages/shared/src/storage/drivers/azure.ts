@@ -15,6 +15,7 @@ import { held } from '../cloud/held.ts'
 import { ServerClock } from '../cloud/server-clock.ts'
 import { type Fault, inWords, type Operation, type Wording } from '../cloud/trouble.ts'
 import { directoryOf, partsOf } from '../keys.ts'
+import { either } from '../signals.ts'
 import type { ByteRange, Storage, StoredObject } from '../storage.ts'
 
 /** A repository in a container of an Azure storage account; each object is a block blob, sent in one piece. */
@@ -24,15 +25,22 @@ export class AzureStorage implements Storage {
   readonly #destination: AzureDestination
   readonly #container: ContainerClient
   readonly #clock: ServerClock
+  readonly #until: { readonly abortSignal?: AbortSignal }
   readonly #wording: Wording
 
   /** Use {@link openAzure}. */
-  constructor(destination: AzureDestination, container: ContainerClient, clock: ServerClock) {
+  constructor(
+    destination: AzureDestination,
+    container: ContainerClient,
+    clock: ServerClock,
+    signal?: AbortSignal,
+  ) {
     this.name = destination.name
     this.shown = shownPlace(destination)
     this.#destination = destination
     this.#container = container
     this.#clock = clock
+    this.#until = signal === undefined ? {} : { abortSignal: signal }
     this.#wording = wordingOf(destination, this.shown)
   }
 
@@ -50,7 +58,10 @@ export class AzureStorage implements Storage {
   async get(key: string, range?: ByteRange): Promise<Buffer | undefined> {
     const blob = this.#blob(key)
     const read = async () => {
-      const { readableStreamBody } = await blob.download(range?.start, range?.length, { maxRetryRequests: 0 })
+      const { readableStreamBody } = await blob.download(range?.start, range?.length, {
+        ...this.#until,
+        maxRetryRequests: 0,
+      })
       return collect(readableStreamBody as AsyncIterable<Buffer>)
     }
     const bytes = await this.#ask('read', read, ['BlobNotFound', 'InvalidRange'], 404)
@@ -59,7 +70,7 @@ export class AzureStorage implements Storage {
 
   async stat(key: string): Promise<StoredObject | undefined> {
     const blob = this.#blob(key)
-    const found = await this.#ask('read', () => blob.getProperties(), ['BlobNotFound'], 404)
+    const found = await this.#ask('read', () => blob.getProperties(this.#until), ['BlobNotFound'], 404)
     if (found === undefined) return undefined
     return { key, size: found.contentLength ?? 0, modified: found.lastModified ?? new Date(0) }
   }
@@ -67,7 +78,9 @@ export class AzureStorage implements Storage {
   async *list(prefix: string): AsyncGenerator<StoredObject> {
     directoryOf(prefix)
     const own = this.#destination.prefix
-    const blobs = this.#container.listBlobsFlat({ prefix: `${own}${prefix}` })[Symbol.asyncIterator]()
+    const blobs = this.#container
+      .listBlobsFlat({ ...this.#until, prefix: `${own}${prefix}` })
+      [Symbol.asyncIterator]()
     for (;;) {
       const next = await this.#ask('list', () => blobs.next())
       if (next === undefined || next.done === true) return
@@ -79,7 +92,7 @@ export class AzureStorage implements Storage {
 
   async delete(key: string): Promise<void> {
     const blob = this.#blob(key)
-    await this.#ask('delete', () => blob.delete(), ['BlobNotFound'])
+    await this.#ask('delete', () => blob.delete(this.#until), ['BlobNotFound'])
   }
 
   /** A blob appears when the whole of it has arrived: nothing can be left unfinished. */
@@ -91,6 +104,11 @@ export class AzureStorage implements Storage {
     return this.#clock.now(() => this.stat('repository.json'))
   }
 
+  until(signal: AbortSignal): Storage {
+    const both = either(this.#until.abortSignal, signal)
+    return new AzureStorage(this.#destination, this.#container, this.#clock, both)
+  }
+
   #blob(key: string): BlockBlobClient {
     return this.#container.getBlockBlobClient(this.#destination.prefix + partsOf(key).join('/'))
   }
@@ -98,6 +116,7 @@ export class AzureStorage implements Storage {
   async #upload(blob: BlockBlobClient, body: Uint8Array, options: BlockBlobUploadOptions): Promise<true> {
     const { storageClass } = this.#destination
     await blob.upload(held(body), body.length, {
+      ...this.#until,
       ...options,
       ...(storageClass === undefined ? {} : { tier: storageClass }),
       blobHTTPHeaders: { blobContentType: 'application/octet-stream' },

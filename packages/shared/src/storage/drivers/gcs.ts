@@ -14,6 +14,7 @@ import { rangeHeader } from '../cloud/collect.ts'
 import { ServerClock } from '../cloud/server-clock.ts'
 import { type Fault, inWords, type Operation, type Wording } from '../cloud/trouble.ts'
 import { directoryOf, partsOf } from '../keys.ts'
+import { either } from '../signals.ts'
 import type { ByteRange, Storage, StoredObject } from '../storage.ts'
 
 interface Answer {
@@ -32,6 +33,13 @@ interface Asking {
   readonly also?: readonly number[]
 }
 
+/** What all who have this destination open share: who we are, connections, and what is known of the server's clock. */
+interface Connected {
+  readonly library: GoogleStorage
+  readonly agents: Agents
+  readonly clock: ServerClock
+}
+
 /**
  * A repository in a bucket of Google Cloud Storage, by its JSON API; objects are sent in one piece.
  *
@@ -42,20 +50,17 @@ export class GcsStorage implements Storage {
   readonly name: string
   readonly shown: string
   readonly #destination: GcsDestination
-  readonly #auth: GoogleStorage['authClient']
-  readonly #api: string
-  readonly #agents: Agents
-  readonly #clock = new ServerClock()
+  readonly #connected: Connected
+  readonly #signal: AbortSignal | undefined
   readonly #wording: Wording
 
   /** Use {@link openGcs}. */
-  constructor(destination: GcsDestination, library: GoogleStorage, agents: Agents) {
+  constructor(destination: GcsDestination, connected: Connected, signal?: AbortSignal) {
     this.name = destination.name
     this.shown = shownPlace(destination)
     this.#destination = destination
-    this.#auth = library.authClient
-    this.#api = library.apiEndpoint
-    this.#agents = agents
+    this.#connected = connected
+    this.#signal = signal
     this.#wording = wordingOf(destination, this.shown)
   }
 
@@ -113,7 +118,11 @@ export class GcsStorage implements Storage {
   }
 
   async now(): Promise<Date> {
-    return this.#clock.now(() => this.stat('repository.json'))
+    return this.#connected.clock.now(() => this.stat('repository.json'))
+  }
+
+  until(signal: AbortSignal): Storage {
+    return new GcsStorage(this.#destination, this.#connected, either(this.#signal, signal))
   }
 
   #bucket(): string {
@@ -153,7 +162,7 @@ export class GcsStorage implements Storage {
     const answer = await this.#send(asking).catch((error: unknown) => {
       throw inWords(faultOf(error), operation, this.#wording)
     })
-    this.#clock.observe(answer.headers.get('date'))
+    this.#connected.clock.observe(answer.headers.get('date'))
     if (!isWhole(answer)) throw this.#cutOff(operation)
     const { status } = answer
     // A bucket that is not there is no object that is not there.
@@ -177,18 +186,19 @@ export class GcsStorage implements Storage {
   }
 
   async #send({ path, query = {}, method = 'GET', headers = {}, body }: Asking): Promise<Answer> {
-    const url = `${this.#api}${path}?${new URLSearchParams(query).toString()}`
-    const { http, https } = this.#agents
+    const { library, agents } = this.#connected
+    const url = `${library.apiEndpoint}${path}?${new URLSearchParams(query).toString()}`
     const {
       status,
       headers: answered,
       data,
-    } = await this.#auth.request<ArrayBuffer>({
+    } = await library.authClient.request<ArrayBuffer>({
       url,
       method,
       headers,
       ...(body === undefined ? {} : { data: body }),
-      agent: url.startsWith('http:') ? http : https,
+      agent: url.startsWith('http:') ? agents.http : agents.https,
+      ...(this.#signal === undefined ? {} : { signal: this.#signal }),
       responseType: 'arraybuffer',
       retry: false,
       // The library answers 401 with a fresh token, if it can.
@@ -210,7 +220,7 @@ export async function openGcs(destination: GcsDestination): Promise<GcsStorage> 
     // Without any the library looks where Google's usually are: a file, the metadata server.
     ...(credentials === undefined ? {} : { authClient: await clientOf(credentials, transporterOptions) }),
   })
-  return new GcsStorage(destination, library, agents)
+  return new GcsStorage(destination, { library, agents, clock: new ServerClock() })
 }
 
 interface Transport {

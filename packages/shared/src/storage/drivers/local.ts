@@ -10,6 +10,7 @@ import {
   writeFileDurably,
 } from '@securyflex/shared/files'
 import { directoryOf, partsOf } from '../keys.ts'
+import { either, unlessAborted } from '../signals.ts'
 import type { ByteRange, Storage, StoredObject } from '../storage.ts'
 
 /** A repository in a directory: crash-safe, 0700/0600. */
@@ -17,11 +18,13 @@ export class LocalStorage implements Storage {
   readonly name: string
   readonly shown: string
   readonly #root: string
+  readonly #signal: AbortSignal | undefined
 
-  constructor(name: string, directory: string) {
+  constructor(name: string, directory: string, signal?: AbortSignal) {
     this.name = name
     this.#root = resolve(directory)
     this.shown = this.#root
+    this.#signal = signal
   }
 
   async put(key: string, body: Uint8Array): Promise<void> {
@@ -57,6 +60,11 @@ export class LocalStorage implements Storage {
 
   now(): Promise<Date> {
     return Promise.resolve(new Date())
+  }
+
+  /** A call that has begun ends by itself: the system cannot be asked to stop. Those who wait are told at once. */
+  until(signal: AbortSignal): Storage {
+    return new LocalStorage(this.name, this.#root, either(this.#signal, signal))
   }
 
   async #removeUnfinishedIn(path: string): Promise<number> {
@@ -102,11 +110,14 @@ export class LocalStorage implements Storage {
   }
 
   async #guard<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      throw inWords(error, this.shown)
+    const guarded = async () => {
+      try {
+        return await work()
+      } catch (error) {
+        throw inWords(error, this.shown)
+      }
     }
+    return unlessAborted(guarded, this.#signal)
   }
 
   #path(key: string): string {

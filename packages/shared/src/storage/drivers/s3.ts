@@ -16,6 +16,7 @@ import { held } from '../cloud/held.ts'
 import { ServerClock } from '../cloud/server-clock.ts'
 import { type Fault, inWords, type Operation, type Wording } from '../cloud/trouble.ts'
 import { directoryOf, partsOf } from '../keys.ts'
+import { either } from '../signals.ts'
 import type { ByteRange, Storage, StoredObject } from '../storage.ts'
 
 const day = 24 * 60 * 60 * 1000
@@ -25,27 +26,28 @@ export class S3Storage implements Storage {
   readonly name: string
   readonly shown: string
   readonly #destination: S3Destination
-  readonly #client: S3Client
-  readonly #clock = new ServerClock()
+  readonly #connected: Connected
+  readonly #signal: AbortSignal | undefined
   readonly #wording: Wording
 
-  constructor(destination: S3Destination) {
+  constructor(destination: S3Destination, connected = connect(destination), signal?: AbortSignal) {
     this.name = destination.name
     this.shown = shownPlace(destination)
     this.#destination = destination
-    this.#client = createClient(destination, this.#clock)
+    this.#connected = connected
+    this.#signal = signal
     this.#wording = wordingOf(destination, this.shown)
   }
 
   async put(key: string, body: Uint8Array): Promise<void> {
     const command = new PutObjectCommand(this.#object(key, body))
-    await this.#ask('write', () => this.#client.send(command))
+    await this.#ask('write', ({ client, until }) => client.send(command, until))
   }
 
   async putIfAbsent(key: string, body: Uint8Array): Promise<boolean> {
     if (!this.#destination.conditionalWrites) return this.#putUnlessSeen(key, body)
     const command = new PutObjectCommand({ ...this.#object(key, body), IfNoneMatch: '*' })
-    const stored = await this.#ask('write', () => this.#client.send(command), [409, 412])
+    const stored = await this.#ask('write', ({ client, until }) => client.send(command, until), [409, 412])
     return stored !== undefined
   }
 
@@ -64,8 +66,8 @@ export class S3Storage implements Storage {
       ...this.#address(key),
       ...(range === undefined ? {} : { Range: rangeHeader(range) }),
     })
-    const read = async () => {
-      const { Body } = await this.#client.send(command)
+    const read = async ({ client, until }: Asking) => {
+      const { Body } = await client.send(command, until)
       return Body === undefined ? Buffer.alloc(0) : collect(Body as unknown as AsyncIterable<Uint8Array>)
     }
     return this.#ask('read', read, [404], [416])
@@ -73,7 +75,7 @@ export class S3Storage implements Storage {
 
   async stat(key: string): Promise<StoredObject | undefined> {
     const command = new HeadObjectCommand(this.#address(key))
-    const found = await this.#ask('read', () => this.#client.send(command), [404])
+    const found = await this.#ask('read', ({ client, until }) => client.send(command, until), [404])
     if (found === undefined) return undefined
     return { key, size: found.ContentLength ?? 0, modified: found.LastModified ?? new Date(0) }
   }
@@ -85,7 +87,7 @@ export class S3Storage implements Storage {
     let token: string | undefined
     do {
       const command = new ListObjectsV2Command({ ...place, ...(token ? { ContinuationToken: token } : {}) })
-      const page = await this.#ask('list', () => this.#client.send(command))
+      const page = await this.#ask('list', ({ client, until }) => client.send(command, until))
       for (const { Key, Size = 0, LastModified = new Date(0) } of page?.Contents ?? []) {
         if (Key !== undefined) yield { key: Key.slice(own.length), size: Size, modified: LastModified }
       }
@@ -96,7 +98,7 @@ export class S3Storage implements Storage {
   async delete(key: string): Promise<void> {
     const { Bucket, Key } = this.#address(key)
     const command = new DeleteObjectCommand({ Bucket, Key })
-    await this.#ask('delete', () => this.#client.send(command), [], [], 'NoSuchKey')
+    await this.#ask('delete', ({ client, until }) => client.send(command, until), [], [], 'NoSuchKey')
   }
 
   /** An object appears when the whole of it has arrived: nothing can be left unfinished. */
@@ -105,7 +107,11 @@ export class S3Storage implements Storage {
   }
 
   async now(): Promise<Date> {
-    return this.#clock.now(() => this.stat('repository.json'))
+    return this.#connected.clock.now(() => this.stat('repository.json'))
+  }
+
+  until(signal: AbortSignal): Storage {
+    return new S3Storage(this.#destination, this.#connected, either(this.#signal, signal))
   }
 
   /** Bucket, key, and what the store needs to read it. */
@@ -149,13 +155,14 @@ export class S3Storage implements Storage {
    */
   async #ask<T>(
     operation: Operation,
-    call: () => Promise<T>,
+    call: (asking: Asking) => Promise<T>,
     absent: readonly number[] = [],
     beyond: readonly number[] = [],
     harmless?: string,
   ): Promise<T | undefined> {
+    const until = this.#signal === undefined ? {} : { abortSignal: this.#signal }
     try {
-      return await call()
+      return await call({ client: this.#connected.client, until })
     } catch (error) {
       const fault = faultOf(error)
       if (fault.code === 'NoSuchBucket') throw inWords({ ...fault, status: 404 }, operation, this.#wording)
@@ -167,6 +174,23 @@ export class S3Storage implements Storage {
       throw inWords(fault, operation, this.#wording)
     }
   }
+}
+
+/** Connections, and what is known of the server's clock: shared by all who have this destination open. */
+interface Connected {
+  readonly client: S3Client
+  readonly clock: ServerClock
+}
+
+/** What a request is sent with. */
+interface Asking {
+  readonly client: S3Client
+  readonly until: { readonly abortSignal?: AbortSignal }
+}
+
+function connect(destination: S3Destination): Connected {
+  const clock = new ServerClock()
+  return { client: createClient(destination, clock), clock }
 }
 
 function createClient(destination: S3Destination, clock: ServerClock): S3Client {
