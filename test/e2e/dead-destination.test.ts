@@ -26,7 +26,8 @@ describe('a backup to two places', () => {
   it('is made at one of them where nothing answers at the other from the first run on, and at both once it does', async () => {
     await using worker = await places.installation.startWorker()
     await places.gate.close()
-    expectWithoutFar(await places.backUp(), /does not answer: .*ECONNREFUSED/)
+    const missed = await places.backUp()
+    expectWithoutFar(missed, /does not answer: .*ECONNREFUSED/)
     expect((await places.restoreFrom('local')).comparison?.differences).toEqual([])
 
     await places.gate.open()
@@ -36,6 +37,8 @@ describe('a backup to two places', () => {
       far: 'verified',
     })
     expect((await places.restoreFrom('far')).comparison?.differences).toEqual([])
+    await until(async () => (await places.installation.queues.get('copy').getCompletedCount()) === 2)
+    expect((await places.restoreFrom('far', missed.run)).comparison?.differences).toEqual([])
     await worker.kill('SIGTERM')
   })
 
@@ -46,6 +49,14 @@ describe('a backup to two places', () => {
     expectWithoutFar(await places.backUp(), /gs:\/\/backups\/ (does not answer|did not answer within)/)
     expect((await places.restoreFrom('local')).comparison?.differences).toEqual([])
     await worker.kill('SIGTERM')
+  })
+
+  it('can be brought by hand to the one that missed it', async () => {
+    const copied = await command(places.installation, 'copy', 'latest', '--to', 'far', '--json')
+    expect(JSON.parse(copied.stdout)).toMatchObject({ from: 'local', to: 'far', fresh: true })
+    expect((await places.restoreFrom('far')).comparison?.differences).toEqual([])
+    const again = await command(places.installation, 'copy', 'latest', '--to', 'far')
+    expect(again.stdout).toMatch(/ is at far already, and is good\.$/m)
   })
 
   it('can be listed and restored where one of the places does not answer', async () => {
@@ -77,9 +88,15 @@ describe('a backup to two places, one of which falls silent in the middle', () =
     await installation.ended(run)
     expect(await installation.report(run)).toMatchObject({ outcome: 'cancelled' })
     expect(await installation.spoolRuns()).toEqual([])
-    const deadline = Date.now() + 20_000
-    while (gate.connections > 0 && Date.now() < deadline) await wait(50)
-    expect(gate.connections).toBe(0)
+    await until(() => gate.connections === 0)
     await worker.kill('SIGTERM')
   })
 })
+
+async function until(is: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 30_000
+  while (!(await is())) {
+    if (Date.now() > deadline) throw new Error('it did not come to that')
+    await wait(50)
+  }
+}

@@ -195,7 +195,18 @@ async function waitForEnd(queues: Queues, run: string, limit = 60_000): Promise<
 }
 
 async function describeJobs(queues: Queues): Promise<string> {
-  const names = ['run', 'dump', 'compress', 'encrypt', 'upload-local', 'seal', 'verify', 'prune', 'notify']
+  const names = [
+    'run',
+    'dump',
+    'compress',
+    'encrypt',
+    'upload-local',
+    'seal',
+    'verify',
+    'prune',
+    'notify',
+    'copy',
+  ]
   const counts = await Promise.all(
     names.map(async (name) => [name, await queues.byName(name).getJobCounts()] as const),
   )

@@ -13,8 +13,8 @@ export interface TwoPlaces extends AsyncDisposable {
   readonly gate: Gate
   /** Asks for a run, and gives its report once it has ended. */
   backUp(limit?: number): Promise<RunReport>
-  /** Restores the latest backup that `place` alone has, into a new database, which is then removed. */
-  restoreFrom(place: 'local' | 'far'): Promise<Restoration>
+  /** Restores the latest backup that `place` alone has, or `run`, into a new database, which is then removed. */
+  restoreFrom(place: 'local' | 'far', run?: string): Promise<Restoration>
 }
 
 /** @param patience seconds that a connection to `far` may be silent */
@@ -49,10 +49,10 @@ export async function startTwoPlaces(
       if (report === undefined) throw new Error(`There is no report of ${run}.`)
       return report
     },
-    async restoreFrom(place) {
+    async restoreFrom(place, run = 'latest') {
       const to = `${installation.database.name}_${place}`
       try {
-        return await restoreLatest({ env: { ...installation.env, ...alone[place] } }, to)
+        return await restoreLatest({ env: { ...installation.env, ...alone[place] } }, to, run)
       } finally {
         await installation.database.query(`DROP DATABASE IF EXISTS "${to}" WITH (FORCE)`)
       }

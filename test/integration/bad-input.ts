@@ -205,6 +205,13 @@ export const badInput: readonly BadInput[] = [
     status: 3,
   },
   {
+    what: '`copy` to a destination that does not exist',
+    args: () => ['copy', 'latest', '--to', 'mars'],
+    says: /^There is no destination “mars”\.$/,
+    remedy: /^Write one of: --to local\.$/,
+    status: 2,
+  },
+  {
     what: 'a source that does not exist: `enqueue-job nosuch`',
     args: () => ['enqueue-job', 'nosuch'],
     says: /^There is no source “nosuch”\.$/,

@@ -20,7 +20,7 @@ import {
   type Tool,
 } from '@securyflex/shared/postgres'
 import { addChild, type DumpResult, isCancelled, jobIds } from '@securyflex/shared/queue'
-import { longestRun, prepareRepositories } from '@securyflex/shared/repository'
+import { longestRun, predecessorOf, prepareRepositories } from '@securyflex/shared/repository'
 import { discard } from '@securyflex/shared/segments'
 import { type Attempt, type RunSpool, spoolCipher } from '@securyflex/shared/spool'
 import type { DataKey } from '@securyflex/shared/keys'
@@ -32,7 +32,6 @@ import { readFailure } from './failure.ts'
 import { removeLostRuns } from './housekeeping.ts'
 import { sealerOf } from './place.ts'
 import { RedisWatch } from './redis-watch.ts'
-import { predecessorOf } from './references.ts'
 import { StallWatch } from './stall-watch.ts'
 import type { StepCall, StepDefinition } from './step.ts'
 
@@ -214,7 +213,8 @@ interface ReferencesSought {
 /** What each destination has already. One that cannot say so, or take anything, gets nothing of this run. */
 async function findReferences(sought: ReferencesSought): Promise<(KnownSegments | undefined)[]> {
   const { call, storages, key, unusable, leaveOut, signal } = sought
-  const { source, destinations } = call.payload
+  const { keys, payload } = call
+  const { source, destinations } = payload
   const references = storages.map(async (storage, at) => {
     const name = destinations[at] ?? ''
     const trouble = unusable.get(storage)
@@ -223,7 +223,7 @@ async function findReferences(sought: ReferencesSought): Promise<(KnownSegments 
       return wantsNothing
     }
     try {
-      return (await predecessorOf(call, storage, source, key))?.index
+      return (await predecessorOf(storage, source, keys, key))?.index
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof BackupError)) throw error

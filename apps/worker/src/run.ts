@@ -299,9 +299,24 @@ async function finish(
   })
   const ended = { ...endReport(input, judgement, clock()), notifications }
   await report(context, ended)
+  await askForCopies(context, input, judgement)
   await spool.run(begun.run).remove()
   if (judgement.outcome === 'failed' || judgement.outcome === 'cancelled') throw failed(judgement)
   return { outcome: judgement.outcome, bytes: ended.bytes ?? 0, destinations: ended.destinations }
+}
+
+/** A destination that took this backup may lack earlier ones: they are brought to it now, and no run waits for that. */
+async function askForCopies(
+  { queues }: WorkerContext,
+  { run: id, request, plan }: ReportInput,
+  { standings, dump }: Judgement,
+): Promise<void> {
+  if (plan.destinations.length === 1 || dump === undefined) return
+  for (const { destination, verified } of standings) {
+    if (verified === undefined) continue
+    const payload = { v: 1 as const, run: id, source: request.source, destination }
+    await queues.add('copy', jobIds.destination(id, dump.attempt, destination), payload)
+  }
 }
 
 function failed({ failure }: Judgement): UnrecoverableError {

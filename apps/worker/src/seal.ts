@@ -2,6 +2,7 @@ import { BackupError } from '@securyflex/shared/errors'
 import {
   type DumpedStream,
   longestRun,
+  predecessorOf,
   readInstallation,
   refuseForeign,
   sealBackup,
@@ -11,7 +12,6 @@ import type { Attempt } from '@securyflex/shared/spool'
 import type { Storage } from '@securyflex/shared/storage'
 import { storageOf } from './context.ts'
 import { sealerOf } from './place.ts'
-import { predecessorOf } from './references.ts'
 import type { StepCall, StepDefinition } from './step.ts'
 import { productVersion } from './version.ts'
 
@@ -31,7 +31,7 @@ export const sealStep: StepDefinition<'seal'> = {
     // The key of the attempt, not today's: it sealed the segments that this manifest names.
     const key = facts.key === null ? undefined : await keys.open(facts.key)
     const writing = { key, installation: await ownInstallation(call, storage) }
-    const predecessor = await predecessorOf(call, storage, source, key)
+    const predecessor = await predecessorOf(storage, source, keys, key)
     const added = await addedAt(attempt, destination, dump.batches)
     const opened = await sealBackup({
       storage,

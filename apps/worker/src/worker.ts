@@ -14,6 +14,7 @@ import {
 } from '@securyflex/shared/queue'
 import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import { compressStep } from './compress.ts'
+import { copyStep } from './copy.ts'
 import { contextFor, openContext, type WorkerContext, type WorkerOptions } from './context.ts'
 import { dumpStep } from './dump.ts'
 import { encryptStep } from './encrypt.ts'
@@ -137,6 +138,7 @@ function serveAll(current: () => WorkerContext, serving: Serving): Served[] {
     verify: () => one(verifyStep),
     prune: () => one(pruneStep),
     notify: () => one(notifyStep),
+    copy: () => one(copyStep),
   }
   return current().config.worker.steps.flatMap((step) => every[step]())
 }

@@ -20,6 +20,7 @@ const descriptions: Record<Step, string> = {
   verify: 'Reads back and opens what was stored.',
   prune: 'Removes backups past their retention.',
   notify: 'Tells how the run ended.',
+  copy: 'Brings a destination the backups that it missed, from one that has them.',
 }
 
 /** Bull Board over the queues of all steps, to be mounted at `path`. */

@@ -10,6 +10,7 @@ export const steps = [
   'verify',
   'prune',
   'notify',
+  'copy',
 ] as const
 
 /** One step of a backup. */

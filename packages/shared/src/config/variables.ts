@@ -433,6 +433,7 @@ function concurrencyVariables() {
     verify: 1,
     prune: 1,
     notify: 2,
+    copy: 1,
   }
   const entries = steps.map((step) => {
     const facts = variable({

@@ -98,6 +98,7 @@ describe('a report', () => {
     const full: Storage = {
       ...repository.storage,
       put: () => Promise.reject(new BackupError('STORAGE_FULL', 'There is no space left.')),
+      until: () => full,
     }
     const problems = await writeReport([full, other.storage, repository.storage], report(), repository.keys)
     expect(problems).toEqual([{ storage: full, why: 'There is no space left.' }])

@@ -92,6 +92,7 @@ const payloads = {
   verify: atDestination,
   prune,
   notify,
+  copy: atDestination,
 } as const
 export type Payloads = { [S in keyof typeof payloads]: z.infer<(typeof payloads)[S]> }
 
@@ -110,6 +111,7 @@ const results = {
     skipped,
   ]),
   notify: z.union([z.object({ delivered: z.literal(true) }), skipped]),
+  copy: z.union([stored.extend({ backups: z.int() }), skipped]),
 } as const
 export type Results = { [S in keyof typeof results]: z.infer<(typeof results)[S]> }
 export type Skipped = z.infer<typeof skipped>

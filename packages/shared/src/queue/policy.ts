@@ -18,6 +18,8 @@ const attempts: Record<Step, number> = {
   prune: 3,
   // The run waits for it: a dead channel may hold its source for a few minutes, not longer.
   notify: 5,
+  // The next run asks for it again.
+  copy: 3,
 }
 
 /** Steps of a run outlive it: the longest run takes 48 h. Removal happens when another job of the queue ends. */

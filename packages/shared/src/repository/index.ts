@@ -1,6 +1,7 @@
 export { type FoundBackup, findBackups, listRuns, listSources, newestBackup, readBackup } from './backups.ts'
 export { setAside } from './aside.ts'
 export { checkBackup, type Checked, checkPresence, presentOf } from './checking.ts'
+export { type Copied, copyBackup, type Copying } from './copying.ts'
 export { decodeDocument, encodeDocument, type ReadDocument } from './document.ts'
 export { layout, reservedNames, runOf } from './layout.ts'
 export { type Manifest, type ManifestStream, type StreamKind, streamKinds } from './manifest.ts'
@@ -13,6 +14,7 @@ export {
   type PruneInput,
   type PrunePlan,
 } from './prune-plan.ts'
+export { type Predecessor, predecessorOf } from './predecessor.ts'
 export { BackupReader } from './reading.ts'
 export {
   prepareRepositories,

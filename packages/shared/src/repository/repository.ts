@@ -114,6 +114,25 @@ async function agreedUpon(
   return alike ? { key: await keys.open(record), installation } : undefined
 }
 
+/**
+ * Makes a store a repository that holds `record`, for a copy of what another one has: with that one's key, and, unless
+ * one is configured or has been given, its installation's name.
+ * @returns the installation
+ * @throws OTHER_INSTALLATION
+ */
+export async function joinRepository(
+  storage: Storage,
+  keys: KeyRing,
+  record: KeyRecord | null,
+  options: { configured: string | undefined; installation: string; now: Date },
+): Promise<string> {
+  const { configured, installation, now } = options
+  await refuseForeign(storage, keys, configured)
+  if (record !== null) await publish(storage, record)
+  const claims = { installation: configured ?? installation, created: now.toISOString(), key: record?.id }
+  return (await claim(storage, claims)).installation
+}
+
 /** The stores with a key record that opens: whatever name they bear, they are this installation's. */
 async function openedBy(keys: KeyRing, stores: Stores): Promise<ReadonlySet<Storage>> {
   const found = await stores.each(async (storage) => {

@@ -71,19 +71,39 @@ export async function readSegment(
   sealer: Sealer,
   entry: ListEntry,
 ): Promise<Buffer> {
-  const name = layout.segment(source, entry.id)
+  const sealed = await fetch(storage, source, entry)
+  const plain = await open(sealer, source, entry, sealed)
+  if (plain.buffer !== sealed.buffer) discard(sealed)
+  return plain
+}
+
+/** A stored segment as it lies there, every check passed. @throws as {@link readSegment} */
+export async function readSealed(
+  storage: Storage,
+  source: string,
+  sealer: Sealer,
+  entry: ListEntry,
+): Promise<Buffer> {
+  const sealed = await fetch(storage, source, entry)
+  // An equal one may have been sealed again since: then only opening it tells.
+  if (!sealedFacts(sealed).sealedHash.equals(entry.sealedHash)) await open(sealer, source, entry, sealed)
+  return sealed
+}
+
+async function fetch(storage: Storage, source: string, { id }: ListEntry): Promise<Buffer> {
+  const name = layout.segment(source, id)
   const sealed = await storage.get(name)
-  if (sealed === undefined) {
-    throw new BackupError('SEGMENT_MISSING', `Segment ${name} is missing from ${storage.shown}.`, {
-      hint: otherBackup,
-    })
-  }
+  if (sealed !== undefined) return sealed
+  throw new BackupError('SEGMENT_MISSING', `Segment ${name} is missing from ${storage.shown}.`, {
+    hint: otherBackup,
+  })
+}
+
+async function open(sealer: Sealer, source: string, entry: ListEntry, sealed: Buffer): Promise<Buffer> {
   try {
-    const plain = await sealer.open(entry.id, sealed)
-    if (plain.buffer !== sealed.buffer) discard(sealed)
-    return plain
+    return await sealer.open(entry.id, sealed)
   } catch (error) {
-    throw inPlace(error, name, sealed, entry)
+    throw inPlace(error, layout.segment(source, entry.id), sealed, entry)
   }
 }
 
