@@ -377,7 +377,7 @@ export const variables = {
   WORKER_STEPS: variable({
     section: 'Workers',
     about:
-      'The steps that a worker serves, separated by commas: `schedule`, `run`, `dump`, `compress`, `encrypt`, `upload`, `seal`, `verify`, `prune`, `notify`. Each step needs some worker; `status` names those that have none.',
+      'The steps that a worker serves, separated by commas: `schedule`, `run`, `dump`, `compress`, `encrypt`, `upload`, `seal`, `verify`, `prune`, `notify`, `copy`. Each step needs some worker; `status` names those that have none.',
     fallback: steps,
     shownDefault: 'all',
     example: 'compress,encrypt,upload',

@@ -42,6 +42,7 @@ const good: { [S in keyof Payloads]: Payloads[S] } = {
   verify: { ...common, destination: 'local' },
   prune: { ...common, destination: 'local', retentionDays: 30 },
   notify: { ...common, channel: 'log', message: { version: 1 } },
+  copy: { ...common, destination: 'local' },
 }
 
 const refusal = (work: () => unknown) => {
