@@ -5,8 +5,6 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 export interface Gate extends AsyncDisposable {
   /** http://127.0.0.1:port, whether it is open or not. */
   readonly url: string
-  /** Connections that somebody holds open to it. */
-  readonly connections: number
   open(): Promise<void>
   /** Connections are refused, and those that stand are cut. */
   close(): Promise<void>
@@ -62,9 +60,6 @@ export async function startGate(port: number): Promise<Gate> {
   }
   return {
     url: `http://127.0.0.1:${String(own)}`,
-    get connections() {
-      return sockets.size
-    },
     silent,
     async open() {
       left = Number.POSITIVE_INFINITY
