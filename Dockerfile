@@ -25,8 +25,9 @@ COPY packages packages
 COPY apps apps
 # A new volume takes over owner and mode of the directory that it is mounted on.
 RUN install -d -o node -g node -m 0700 /backups /spool
-# What malloc keeps for itself: packages/shared/src/segments/allocator.ts.
-ENV MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=134217728
+# What memory a process keeps for itself: packages/shared/src/segments/memory.ts.
+ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=134217728
+ENV NODE_OPTIONS=--max-semi-space-size=8
 ENV NODE_ENV=production BACKUP_DIR=/backups BACKUP_SPOOL_DIR=/spool
 VOLUME ["/backups", "/spool"]
 USER node

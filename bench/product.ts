@@ -10,7 +10,7 @@ import { type Config, loadConfig } from '@securyflex/shared/config'
 import { childEnvironment, tiedToParent } from '@securyflex/shared/postgres'
 import { connectOrFail, type DumpResult, jobIds, Queues, requestRun } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
-import { allocatorSettings } from '@securyflex/shared/segments'
+import { memorySettings } from '@securyflex/shared/segments'
 import { startRedis } from '../test/helpers/redis.ts'
 import { bytesBelow, type Peaks, watch } from './measure.ts'
 import type { Stage } from './stage.ts'
@@ -125,7 +125,7 @@ async function startProgram(
   const path = fileURLToPath(new URL(file, import.meta.url))
   const [program, ...rest] = tiedToParent('KILL', [process.execPath, ...profile, path, ...args])
   const child = spawn(program, rest, {
-    env: { ...allocatorSettings, ...env },
+    env: { ...memorySettings, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   const said: string[] = []

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { allocatorSettings } from '@securyflex/shared/segments'
+import { memorySettings } from '@securyflex/shared/segments'
 
 const root = resolve(import.meta.dirname, '../..')
 const compose = readFileSync(resolve(root, 'docker-compose.yml'), 'utf8')
@@ -69,7 +69,7 @@ describe('docker-compose.yml', () => {
 
 describe('Dockerfile', () => {
   it('has malloc keep the memory that segments come and go in', () => {
-    for (const [name, value] of Object.entries(allocatorSettings))
+    for (const [name, value] of Object.entries(memorySettings))
       expect(dockerfile).toMatch(new RegExp(`^ENV .*\\b${name}=${value}\\b`, 'm'))
   })
 

@@ -80,12 +80,12 @@ export class DumpWriter {
     let [bytes, segments] = [0, 0]
     try {
       const take = async (plain: Buffer) => {
-        digest.update(plain)
         bytes += plain.length
         segments += 1
         await this.#take(list, plain)
       }
       for await (const chunk of chunks) {
+        digest.update(chunk)
         for (const plain of cutter.push(chunk)) await take(plain)
       }
       const last = cutter.end()

@@ -1,2 +1,3 @@
 export { type WorkerOptions } from './context.ts'
+export { serveUntil } from './serve-until.ts'
 export { type RunningWorker, startWorker } from './worker.ts'

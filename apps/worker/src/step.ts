@@ -32,9 +32,9 @@ export interface StepCall<S extends Step> extends WorkerContext {
 export interface StepDefinition<S extends keyof Results> {
   readonly step: S
   readonly work: (call: StepCall<S>) => Promise<Results[S]>
-  /** Called once the step will not be tried again. */
   /** Done for a cancelled run too: it is told like any other. */
   readonly evenIfCancelled?: boolean
+  /** Called once the step will not be tried again. */
   readonly gaveUp?: (call: StepCall<S>, error: BackupError) => Promise<void>
 }
 

@@ -43,6 +43,8 @@ export interface RunningWorker extends AsyncDisposable {
    * @throws STORAGE_REFUSED, STORAGE_FULL; then the old one holds
    */
   reload(config: Config): Promise<void>
+  /** Resolves, if ever, with why this worker must not go on: SPOOL_UNUSABLE. It still is to be closed. */
+  readonly lost: Promise<BackupError>
 }
 
 /**
@@ -80,7 +82,8 @@ export async function startWorker(
     // Queues that are opened while Redis is away stay dead when it is back: the first answer is awaited.
     await redis.ping()
     await limitUploads(queues, config)
-    const releaseSpool = await claimSpool(redis, context.spool)
+    const lost = Promise.withResolvers<BackupError>()
+    const releaseSpool = await claimSpool(redis, context.spool, lost.resolve)
     const serving = { target: redisTarget(address), heard }
     const current = () => context
     const workers = serveAll(current, serving)
@@ -112,7 +115,7 @@ export async function startWorker(
         : []
       workers.push(...fresh.map(({ name }) => serveUpload(current, serving, name)))
     }
-    return { close, reload, [Symbol.asyncDispose]: close }
+    return { close, reload, lost: lost.promise, [Symbol.asyncDispose]: close }
   } catch (error) {
     disconnect()
     throw redisTrouble(error, address) ?? error

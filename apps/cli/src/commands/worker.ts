@@ -1,4 +1,3 @@
-import { reloadOnHangup } from '@securyflex/shared/config'
 import { createLogger } from '@securyflex/shared/logging'
 import type { Command } from 'commander'
 import { configureAloud } from '../configuration.ts'
@@ -15,16 +14,7 @@ export function addWorker(program: Command): void {
       const configured = configureAloud('key')
       const config = { ...configured, redis: await resolveRedis(configured) }
       const logger = createLogger({ name: 'worker', ...config.logs })
-      const { startWorker } = await import('@securyflex/worker')
-      const worker = await startWorker(config, logger)
-      reloadOnHangup(config, {
-        apply: (changed) => worker.reload(changed),
-        say: (level, text) => {
-          logger[level](text)
-        },
-      })
-      await untilInterrupted()
-      await worker.close()
-      await logger.close()
+      const { serveUntil } = await import('@securyflex/worker')
+      await serveUntil(untilInterrupted, config, logger)
     })
 }

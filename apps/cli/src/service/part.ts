@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { tiedToParent } from '@securyflex/shared/postgres'
-import { allocatorSettings } from '@securyflex/shared/segments'
+import { memorySettings } from '@securyflex/shared/segments'
 
 /** The applications that run as processes of their own. */
 export type AppName = 'producer' | 'worker' | 'dashboard'
@@ -33,7 +33,7 @@ export function startApp(name: AppName, env: NodeJS.ProcessEnv, said: (line: str
   const entry = fileURLToPath(new URL(`../../../${name}/src/main.ts`, import.meta.url))
   const [command, ...args] = tiedToParent('KILL', [process.execPath, entry])
   const child = spawn(command, args, {
-    env: name === 'worker' ? { ...allocatorSettings, ...env } : env,
+    env: name === 'worker' ? { ...memorySettings, ...env } : env,
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own: Ctrl-C reaches this process alone, which stops the others in the right order.
     detached: true,

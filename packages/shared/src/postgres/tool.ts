@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { Readable, type Writable } from 'node:stream'
+import { finished, Readable, type Writable } from 'node:stream'
 import { BackupError, type ErrorCode, systemCode } from '@securyflex/shared/errors'
 import { childEnvironment } from './environment.ts'
 
@@ -75,18 +75,33 @@ export function startTool(path: string, args: readonly string[], options: ToolOp
   return { pid: child.pid, stdin: child.stdin ?? undefined, stdout: endingWith(output, done), done, messages }
 }
 
-/** `output`, whose end waits for success: reading to the end is then proof, and cannot be mistaken for it. */
+/** Pieces of output, of 64 KiB at most, that wait for a reader before the tool has to. */
+const piecesAhead = 64
+
+/**
+ * `output`, whose end waits for success: reading to the end is then proof, and cannot be mistaken for it. It is read
+ * ahead of who takes it, since a tool writes no more than its pipe holds while this process does something else.
+ */
 function endingWith(output: Readable, done: Promise<void>): Readable {
-  async function* chunks(): AsyncGenerator<Buffer> {
-    try {
-      for await (const chunk of output) yield chunk as Buffer
-    } catch (error) {
-      await done
-      throw error
-    }
-    await done
-  }
-  const whole = Readable.from(chunks(), { objectMode: false })
+  const whole = new Readable({
+    // Pieces that wait stay as they came; a stream of bytes would join them in new memory.
+    objectMode: true,
+    highWaterMark: piecesAhead,
+    read: () => output.resume(),
+    destroy(error, callback) {
+      output.destroy()
+      callback(error)
+    },
+  })
+  output.on('data', (piece: Buffer) => {
+    if (!whole.push(piece)) output.pause()
+  })
+  finished(output, (error) => {
+    done.then(
+      () => (error ? whole.destroy(error) : whole.push(null)),
+      (why: unknown) => whole.destroy(why as Error),
+    )
+  })
   // A reader that is there sees the error; one that has gone has `done`.
   whole.on('error', () => undefined)
   return whole

@@ -1,4 +1,4 @@
-export { allocatorSettings } from './allocator.ts'
+export { memorySettings, countSegmentsWithHeap } from './memory.ts'
 export { discard } from './discard.ts'
 export { compress, type CompressionCode, decompress, type Payload } from './compress.ts'
 export { Cutter, longestSegment, shortestSegment } from './cut.ts'

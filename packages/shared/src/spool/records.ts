@@ -49,6 +49,8 @@ export class RecordWriter {
   readonly #cipher: SpoolCipher
   #count = 0
   #bytes = 0
+  /** The record that is on its way to the disk while the next one is made. */
+  #writing: Promise<void> = Promise.resolve()
 
   private constructor(file: FileHandle, cipher: SpoolCipher) {
     this.#file = file
@@ -60,11 +62,15 @@ export class RecordWriter {
     return new RecordWriter(await inSpool(() => open(path, 'wx', 0o600)), cipher)
   }
 
-  /** Bytes written so far. */
+  /** Bytes written so far, those on their way included. */
   get bytes(): number {
     return this.#bytes
   }
 
+  /**
+   * Takes `record`, whose payload is the caller's again afterwards. What is hidden first may still be on its way to
+   * the disk then; if it does not get there, the next call says so.
+   */
   async write(record: BatchRecord): Promise<void> {
     const header = Buffer.alloc(recordHeaderLength)
     record.id.copy(header, 0)
@@ -74,21 +80,31 @@ export class RecordWriter {
     header.writeUInt32BE(record.destinations.reduce((mask, index) => mask | (1 << index), 0) >>> 0, 40)
     header.writeUInt8(record.payload.compression, 44)
     const hidden = this.#hide(header, record.payload.bytes)
-    await this.#append([header, ...hidden])
-    for (const part of hidden) if (part !== record.payload.bytes) discard(part)
+    await this.#writing
     this.#count += 1
+    const parts = [header, ...hidden]
+    this.#bytes += parts.reduce((sum, part) => sum + part.length, 0)
+    this.#writing = this.#append(parts).then(() => {
+      for (const part of hidden) if (part !== record.payload.bytes) discard(part)
+    })
+    if (this.#cipher === undefined) return this.#writing
+    // Whoever comes next hears of it.
+    this.#writing.catch(() => undefined)
   }
 
   async finish(): Promise<void> {
+    await this.#writing
     const mark = Buffer.alloc(recordHeaderLength)
     endMark.copy(mark, 0)
     mark.writeUInt32BE(this.#count, 36)
+    this.#bytes += mark.length
     await this.#append([mark])
     await this.close()
   }
 
   /** Does nothing if the file is closed already. */
   async close(): Promise<void> {
+    await Promise.allSettled([this.#writing])
     if (this.#file.fd >= 0) await this.#file.close()
   }
 
@@ -97,7 +113,6 @@ export class RecordWriter {
     while (rest.length > 0) {
       const left = rest
       const { bytesWritten } = await inSpool(() => this.#file.writev(left))
-      this.#bytes += bytesWritten
       rest = after(rest, bytesWritten)
     }
   }
