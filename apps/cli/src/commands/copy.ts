@@ -48,11 +48,14 @@ export function addCopy(program: Command): void {
       const { run, from, copied, checked } = await interruptible((signal) =>
         copyCommand(configure(), backup, flags, signal),
       )
-      if (flags.json) return printJson({ run, from, to: flags.to, ...copied, checked })
-      if (!copied.fresh) return print(`${run} is at ${flags.to} already, and is good.`)
-      const carried = `${count(copied.segments, 'segment')} (${size(copied.bytes)})`
-      print(`${run} is at ${flags.to} now, and is good: ${carried} came from ${from}, the rest was there.`)
+      if (flags.json) printJson({ run, from, to: flags.to, ...copied, checked })
+      else print(sentence(run, from, flags.to, copied))
     })
+}
+
+function sentence(run: string, from: string, to: string, { fresh, segments, bytes }: Copied): string {
+  if (!fresh) return `${run} is at ${to} already, and is good.`
+  return `${run} is at ${to} now, and is good: ${count(segments, 'segment')} (${size(bytes)}) came from ${from}, the rest was there.`
 }
 
 interface Came {

@@ -109,7 +109,9 @@ function explainDestination(
   const said = file?.content.destinations?.[name]
   const variable = kind === 'local' ? 'BACKUP_DIR' : 'BACKUP_CLOUD_PROVIDER'
   const from = said === undefined ? given(variable) : file?.place(['destinations', name])
-  const settings = Object.entries(said ?? {}).filter(([, value]) => value !== undefined)
+  // Its place shows what it is.
+  const isShown = (key: string) => kind !== 'local' || (key !== 'kind' && key !== 'directory')
+  const settings = Object.entries(said ?? {}).filter(([key, value]) => value !== undefined && isShown(key))
   return [
     { setting: name, value: shownPlace(destination), from: from ?? '' },
     ...settings.map(([key, value]) => ({
