@@ -5,6 +5,7 @@ import { type GcsDestination, shownPlace } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import {
   type AuthClient,
+  type BaseExternalAccountClient,
   ExternalAccountClient,
   type ExternalAccountClientOptions,
   JWT,
@@ -251,7 +252,7 @@ async function clientOf(
     if (email !== undefined && key !== undefined)
       return new JWT({ email, key, scopes: [scope], transporterOptions })
     const external = ExternalAccountClient.fromJSON({ ...json, scopes: [scope], transporterOptions })
-    if (external !== null) return external
+    if (external !== null) return watchedExchange(external)
     throw new Error('it is neither the key of a service account nor a workload identity')
   } catch (error) {
     throw new BackupError('STORAGE_REFUSED', `${from} cannot be used as credentials: ${reason(error)}.`, {
@@ -259,6 +260,16 @@ async function clientOf(
       cause: error,
     })
   }
+}
+
+/**
+ * The library exchanges tokens over connections of its own, which nobody watches: a service that is silent would be
+ * waited for without end, by every later request too. It has no option for that.
+ */
+function watchedExchange(client: BaseExternalAccountClient): AuthClient {
+  const { stsCredential } = client as unknown as { stsCredential: { transporter: unknown } }
+  stsCredential.transporter = client.transporter
+  return client
 }
 
 /** Never the text itself: a key may stand in it, and errors of parsing quote it. */
