@@ -58,6 +58,9 @@ export const valued = [
   'output',
   'name',
   'schedule',
+  'from',
+  'kind',
+  'set',
   'exclude',
   'url',
 ]
