@@ -5,7 +5,7 @@ jest.setTimeout(900_000)
 
 const limit = 600_000
 /** The least that a dump needs: four batches of 40 MiB, each as it is made ready. */
-const spool = 480
+const spool = 500
 
 /** So many MiB of rows, of which no two are alike, nor like those of another `salt`. */
 const rows = (mebibytes: number, salt: string) =>
