@@ -203,7 +203,10 @@ describe('every database of a server', () => {
     expect(runs.map(({ source, outcome }) => `${source} ${outcome}`).sort()).toEqual(
       ['fleet success', `${oddSource} success`, 'fleet-crm success'].sort(),
     )
-    expect(await failure('backup', '--all')).toMatchObject({ code: 8 })
+    await command(installation, 'pause', 'shop')
+    const stderr = expect.stringMatching(/^shop is left out\. Backups of shop are paused since/m)
+    expect(await failure('backup', '--all')).toMatchObject({ code: 8, stderr })
+    await command(installation, 'resume', 'shop')
     const list = await command(installation, 'list', 'fleet', '--json')
     const sources = (JSON.parse(list.stdout) as { backups: { source: string }[] }).backups
     expect(new Set(sources.map(({ source }) => source))).toEqual(

@@ -49,11 +49,11 @@ describe('a job of the documented form', () => {
   })
 
   it('may say its compression and its days as text', async () => {
-    const options = { compression: 'zstd:1', retentionDays: '7' }
+    const options = { compression: 'zstd:1', retentionDays: '70' }
     const job = await add({ ...payload, options }, { ...once, jobId: 'shop.20261123T020000Z.a003' })
     expect(job.returnvalue).toMatchObject({ outcome: 'success' })
     expect(job.data).toMatchObject({
-      plan: { options: { compression: { algorithm: 'zstd', level: 1 }, retentionDays: 7 } },
+      plan: { options: { compression: { algorithm: 'zstd', level: 1 }, retentionDays: 70 } },
     })
   })
 })
@@ -83,6 +83,25 @@ describe('a job of another form', () => {
     const expiring = { id: 'shop', ttl: 1000 }
     const other = await add(payload, { jobId: 'shop.20261123T040000Z.c002', deduplication: expiring })
     expect(other.failedReason).toContain('no other option of deduplication')
+  })
+
+  it('fails where its id is of a time to come, which would make its backup the newest one until then', async () => {
+    const job = await add(payload, { ...once, jobId: 'shop.20991123T020000Z.c003' })
+    expect(job.failedReason).toContain('“shop.20991123T020000Z.c003” is in the future')
+  })
+
+  it('fails where it says itself how it is to be made, which would take it past pauses and limits', async () => {
+    const done = await installation.queues.get('run').getJob('shop.20261123T020000Z.a003')
+    const { plan } = done?.data as { plan: object }
+    const job = await add({ ...payload, plan }, { ...once, jobId: 'shop.20261123T040000Z.c004' })
+    expect(job.failedReason).toContain('Leave out the field “plan”.')
+  })
+
+  it('fails where it has no data at all, in a report too', async () => {
+    const jobId = 'shop.20261123T040000Z.c005'
+    const job = await add(null as unknown as object, { ...once, jobId })
+    expect(job.failedReason).toContain('[PAYLOAD_INVALID]')
+    expect(await installation.report(jobId)).toMatchObject({ outcome: 'failed', code: 'PAYLOAD_INVALID' })
   })
 
   it('fails where its source does not exist', async () => {

@@ -14,7 +14,7 @@ import {
   schedulerId,
   type WantedSchedule,
 } from '@securyflex/shared/queue'
-import { newRunId } from '@securyflex/shared/repository'
+import { newRunId, timeOfRun } from '@securyflex/shared/repository'
 import { openStorage, type Storage } from '@securyflex/shared/storage'
 import { type Job, WaitingChildrenError, Worker } from 'bullmq'
 import fc from 'fast-check'
@@ -74,6 +74,23 @@ const logger: Logger = {
   child: () => logger,
   close: () => Promise.resolve(),
 }
+
+/** What a run says of itself when it begins. */
+const beganAs = (run: string): RunReport => ({
+  format: 1,
+  kind: 'run',
+  run,
+  source: 'shop',
+  outcome: 'running',
+  requestedBy: 'test',
+  requestedAt: timeOfRun(run).toISOString(),
+  startedAt: timeOfRun(run).toISOString(),
+  destinations: [{ name: 'local', outcome: 'pending' }],
+  notifications: [],
+  warnings: [],
+  overlaps: 0,
+  generation: 0,
+})
 
 describe('a plan for schedules', () => {
   const now = new Date('2026-11-23T12:00:00Z')
@@ -140,7 +157,10 @@ describe('a plan for schedules', () => {
 })
 
 describe('schedules in Redis', () => {
-  const apply = (config: Config, now = new Date()) => applySchedules(config, queues, logger, now)
+  const apply = async (config: Config, now = new Date()) => {
+    const storages = await Promise.all(config.destinations.map(openStorage))
+    await applySchedules(config, queues, logger, now, storages)
+  }
   const fired = async () => (await queues.get('schedule').getDelayed()).map(({ id, delay }) => [id, delay])
 
   it('stay as they are when the producer starts again', async () => {
@@ -212,17 +232,51 @@ describe('schedules in Redis', () => {
     ])
   })
 
-  it('stay away when they are switched off, and those of others are left alone', async () => {
-    await apply(configure({ BACKUP_SOURCE: 'crm' }))
-    await new ScheduleKeeper().look(
-      configure({ BACKUP_SCHEDULE_ENABLED: 'false' }),
-      queues,
-      logger,
-      new Date(),
-    )
-    await new ScheduleKeeper().look(configure(), queues, logger, new Date())
-    const sources = (await readSchedules(queues)).map(({ source }) => source)
-    expect(sources.sort()).toEqual(['crm', 'shop'])
+  it('are made up for by a producer that is new, like the Redis that lost them, once, and only if there were runs', async () => {
+    const late = new Date('2026-11-23T12:00:00Z')
+    const due = '2026-11-23T01:00:00.000Z'
+    await apply(configure(), late)
+    expect(await queues.get('run').count()).toBe(0)
+
+    await redis.flushall()
+    const storages = await Promise.all(configure().destinations.map(openStorage))
+    const began = (run: string) => writeReport(storages, beganAs(run), new KeyRing(configure().keys))
+    await began('shop.20261122T010003Z.0001')
+    await Promise.all([apply(configure(), late), apply(configure(), late)])
+    const runs = await queues.get('run').getWaiting()
+    expect(runs.map(({ data }) => data as object)).toMatchObject([
+      { source: 'shop', requestedBy: 'schedule, late', slot: due },
+    ])
+
+    // A run after the slot leaves nothing to make up for.
+    await redis.flushall()
+    await began('shop.20261123T013000Z.0002')
+    await apply(configure(), late)
+    expect(await queues.get('run').count()).toBe(0)
+  })
+
+  it('are left as a producer with a newer configuration has set them, and this one says so once', async () => {
+    const keeper = new ScheduleKeeper()
+    const look = (config: Config) => keeper.look(config, queues, logger, new Date())
+    await apply(configure())
+    await look(configure())
+    const changed = configure({ BACKUP_CRON: '30 3 * * *' })
+    await apply(changed)
+    lines = []
+    await look(configure())
+    await look(configure())
+    expect((await readSchedules(queues)).map(({ cron }) => cron)).toEqual(['30 3 * * *'])
+    expect(lines).toEqual([expect.stringMatching(/^warn Another producer has set other schedules.*SIGHUP/)])
+    await look(changed)
+    expect(lines).toHaveLength(1)
+  })
+
+  it('stay away from a Redis that lost them when they are switched off', async () => {
+    const off = configure({ BACKUP_SCHEDULE_ENABLED: 'false' })
+    await apply(off)
+    await redis.flushall()
+    await new ScheduleKeeper().look(off, queues, logger, new Date())
+    expect(await readSchedules(queues)).toEqual([])
   })
 
   it('ask for nothing that is not due', async () => {
@@ -322,21 +376,7 @@ describe('a run that waits for steps that have ended', () => {
 
 describe('a report that says "running"', () => {
   const run = newRunId(source, new Date('2026-11-23T02:00:00Z'))
-  const begun: RunReport = {
-    format: 1,
-    kind: 'run',
-    run,
-    source,
-    outcome: 'running',
-    requestedBy: 'test',
-    requestedAt: request.requestedAt,
-    startedAt: request.requestedAt,
-    destinations: [{ name: 'local', outcome: 'pending' }],
-    notifications: [],
-    warnings: [],
-    overlaps: 0,
-    generation: 0,
-  }
+  const begun = beganAs(run)
   const write = async ({ keys }: ReconcilerContext, storages: readonly Storage[], report = begun) => {
     expect(await writeReport(storages, report, keys)).toEqual([])
   }

@@ -71,7 +71,7 @@ export async function startProducer(
   }
   try {
     await redis.ping()
-    await applySchedules(config, queues, logger, clock())
+    await applySchedules(config, queues, logger, clock(), context.storages)
   } catch (error) {
     redis.disconnect()
     throw redisTrouble(error, config.redis) ?? error
@@ -92,7 +92,7 @@ export async function startProducer(
   const reload = async (changed: Config) => {
     const parts = await opened(changed)
     await watching.between(async () => {
-      await applySchedules(changed, queues, logger, clock())
+      await applySchedules(changed, queues, logger, clock(), parts.storages)
       current = changed
       return { ...context, ...parts }
     })

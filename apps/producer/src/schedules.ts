@@ -1,16 +1,22 @@
 import { type Config, settingsOf } from '@securyflex/shared/config'
+import { describe } from '@securyflex/shared/errors'
+import { newestRun } from '@securyflex/shared/history'
 import type { Logger } from '@securyflex/shared/logging'
 import {
   jobOptions,
   type KeptSchedule,
+  lastSet,
+  markOf,
+  noteSet,
   type Queues,
   readSchedules,
   requestSlot,
   schedulerId,
   type WantedSchedule,
 } from '@securyflex/shared/queue'
-import { newRunId } from '@securyflex/shared/repository'
-import { slotToAsk } from '@securyflex/shared/schedule'
+import { newRunId, timeOfRun } from '@securyflex/shared/repository'
+import { nextSlots, slotToAsk } from '@securyflex/shared/schedule'
+import type { Storage } from '@securyflex/shared/storage'
 
 /** What makes the kept schedules those that are wanted. */
 export interface SchedulePlan {
@@ -46,14 +52,51 @@ export async function applySchedules(
   queues: Queues,
   logger: Logger,
   now: Date,
+  storages: readonly Storage[],
 ): Promise<void> {
-  const plan = planSchedules(wantedSchedules(config), await readSchedules(queues), now)
-  for (const { schedule, slot } of plan.overdue) await askLate(config, queues, logger, schedule, slot, now)
+  const wanted = wantedSchedules(config)
+  const kept = await readSchedules(queues)
+  const plan = planSchedules(wanted, kept, now)
+  const lost = kept.length === 0 ? await passedSinceLastRun(wanted, storages, logger, now) : []
+  for (const { schedule, slot } of [...plan.overdue, ...lost]) {
+    await askLate(config, queues, logger, schedule, slot, now)
+  }
   for (const schedule of plan.add) await setSchedule(config, queues, logger, schedule)
   for (const { id, source, cron } of plan.remove) {
     await queues.get('schedule').removeJobScheduler(id)
     logger.info(`The schedule “${cron}” of ${source} is removed.`)
   }
+  await noteSet(queues, markOf(wanted))
+}
+
+/**
+ * A Redis without any schedule is new, or has lost its data while no producer was there to see it. Then the run reports
+ * tell since when slots have passed unserved; a source without any has nothing to make up for.
+ */
+async function passedSinceLastRun(
+  wanted: readonly WantedSchedule[],
+  storages: readonly Storage[],
+  logger: Logger,
+  now: Date,
+): Promise<SchedulePlan['overdue']> {
+  const last = new Map<string, Date>()
+  for (const source of new Set(wanted.map((schedule) => schedule.source))) {
+    for (const storage of storages) {
+      const run = await newestRun(storage, source).catch((error: unknown) => {
+        logger.warn(`The runs of ${source} in ${storage.name} cannot be looked at: ${describe(error)}`, {
+          error,
+        })
+        return undefined
+      })
+      const at = run === undefined ? undefined : timeOfRun(run)
+      if (at !== undefined && at > (last.get(source) ?? new Date(0))) last.set(source, at)
+    }
+  }
+  return wanted.flatMap((schedule) => {
+    const since = last.get(schedule.source)
+    const [slot] = since === undefined ? [] : nextSlots(schedule, since, 1)
+    return slot !== undefined && slot <= now ? [{ schedule, slot }] : []
+  })
 }
 
 /**
@@ -63,19 +106,40 @@ export async function applySchedules(
 export class ScheduleKeeper {
   /** When each fires next, as last seen: Redis cannot tell what it has lost. */
   #next = new Map<string, Date>()
+  /** The mark of another producer's schedules, once it was told. */
+  #told: string | undefined
 
   /** Sets again what is gone, and asks for the slots that passed meanwhile. */
   async look(config: Config, queues: Queues, logger: Logger, now: Date): Promise<void> {
+    const wanted = wantedSchedules(config)
+    if (await this.#areOfAnother(wanted, queues, logger)) return
     const kept = await readSchedules(queues)
-    const lost = wantedSchedules(config).filter((one) => !kept.some(({ id }) => id === schedulerId(one)))
+    const lost = wanted.filter((one) => !kept.some(({ id }) => id === schedulerId(one)))
     for (const schedule of lost) {
       logger.warn(`Redis lost the schedule of ${schedule.source}; it is set again.`)
       const next = this.#next.get(schedulerId(schedule))
       if (next !== undefined && next <= now) await askLate(config, queues, logger, schedule, next, now)
       await setSchedule(config, queues, logger, schedule)
     }
+    if (lost.length > 0) await noteSet(queues, markOf(wanted))
     const current = lost.length === 0 ? kept : await readSchedules(queues)
     this.#next = new Map(current.flatMap(({ id, next }) => (next === undefined ? [] : [[id, next]])))
+  }
+
+  /** Whether a producer with another configuration has set them since: what is gone was not lost then. */
+  async #areOfAnother(wanted: readonly WantedSchedule[], queues: Queues, logger: Logger): Promise<boolean> {
+    const mark = await lastSet(queues)
+    if (mark === undefined || mark === markOf(wanted)) {
+      this.#told = undefined
+      return false
+    }
+    if (this.#told !== mark) {
+      logger.warn(
+        'Another producer has set other schedules, which hold: have this one read its configuration again (SIGHUP).',
+      )
+    }
+    this.#told = mark
+    return true
   }
 }
 

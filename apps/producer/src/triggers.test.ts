@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { loadConfig } from '@securyflex/shared/config'
 import { createLogger } from '@securyflex/shared/logging'
-import { fieldsOf, pause, Queues, recentActions } from '@securyflex/shared/queue'
+import { describeAction, fieldsOf, pause, Queues, recentActions } from '@securyflex/shared/queue'
 import { Redis } from 'ioredis'
 import { startRedis, type TestRedis } from '../../../test/helpers/redis.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../test/helpers/temporary-directory.ts'
@@ -115,6 +115,26 @@ describe('a trigger', () => {
       expect(await answerTo(await send('source', 'shop'))).toMatchObject({ outcome: 'accepted' })
     },
   )
+
+  it('with an id of its own that is no time is done, and so are those after it', async () => {
+    await using _producer = await start()
+    const id = (await redis.xadd(stream, '9999999999999999-0', 'source', 'shop')) ?? ''
+    const answer = await answerTo(id)
+    expect(answer).toMatchObject({ outcome: 'accepted' })
+    const { requestedAt } = (await queues.get('run').getJob(answer['run'] ?? ''))?.data as {
+      requestedAt: string
+    }
+    expect(Date.parse(requestedAt)).toBeLessThanOrEqual(Date.now())
+    expect(await answerTo(await send('source', 'shop'))).toMatchObject({ outcome: 'overlap' })
+  })
+
+  it('with a name that would rule a terminal is told as one harmless line', async () => {
+    await using _producer = await start()
+    await answerTo(await send('source', 'x\u001b[2J\u001b]0;pwn\u0007\nPaused: everything'))
+    const [action] = await recentActions(redis, 1)
+    if (action === undefined) throw new Error('Nothing was recorded.')
+    expect(describeAction(action)).toMatch(/^refused x�\[2J�\]0;pwn��Paused: everything \(trigger /)
+  })
 
   it('for a paused source is refused with the line that resumes it', async () => {
     await using _producer = await start()

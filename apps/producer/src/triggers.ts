@@ -1,5 +1,5 @@
 import type { Config } from '@securyflex/shared/config'
-import { asBackupError, type BackupError, redact } from '@securyflex/shared/errors'
+import { asBackupError, BackupError, redact } from '@securyflex/shared/errors'
 import type { Logger } from '@securyflex/shared/logging'
 import {
   answersKey,
@@ -10,6 +10,7 @@ import {
   type Queues,
   readAction,
   recordAction,
+  redisTrouble,
   type Requested,
   requestTriggered,
   timeOfEntry,
@@ -71,11 +72,17 @@ async function answer(context: TriggerContext, { id, fields }: Entry): Promise<v
     await settle(queues.redis, id, ['outcome', outcome, 'run', run])
     logger.info(`The trigger ${id} is ${run} (${outcome}).`, { run })
   } catch (error) {
-    const known = asBackupError(error)
     // Redis is away, say: the entry stays, and is looked at again.
-    if (known.class === 'transient') throw error
-    await refuse(context, id, fields, known)
+    if (isPassing(error, queues.redis)) throw error
+    if (!(error instanceof BackupError)) logger.error(`The trigger ${id} could not be served.`, { error })
+    await refuse(context, id, fields, asBackupError(error))
   }
+}
+
+/** Whether the same trigger may be served later. A mistake of ours is none that waiting mends: it would stop all others. */
+function isPassing(error: unknown, redis: Queues['redis']): boolean {
+  if (error instanceof BackupError) return error.class === 'transient'
+  return redisTrouble(error) !== undefined || redis.status !== 'ready'
 }
 
 async function ask(
@@ -87,7 +94,8 @@ async function ask(
   const now = clock()
   await queues.redis.set(runKey(id), newRunId(trigger.source, now), 'EX', keepRun, 'NX')
   const run = (await queues.redis.get(runKey(id))) ?? newRunId(trigger.source, now)
-  return requestTriggered(queues, config(), trigger, { by: `trigger ${id}`, at: timeOfEntry(id), id: run })
+  const at = new Date(Math.min(timeOfEntry(id).getTime(), now.getTime()))
+  return requestTriggered(queues, config(), trigger, { by: `trigger ${id}`, at, id: run })
 }
 
 /** The run that an entry got when it was first looked at. */

@@ -9,7 +9,7 @@ import type { Job } from 'bullmq'
 export async function hurry(queues: Queues, names: readonly string[], run: string): Promise<void> {
   for (const name of names.filter((name) => name !== queueName('schedule') && name !== queueName('notify'))) {
     for (const job of (await queues.byName(name).getDelayed()) as Job[]) {
-      if (job.id !== run && (job.data as Partial<Payloads['dump']>).run !== run) continue
+      if (job.id !== run && (job.data as Partial<Payloads['dump']> | null)?.run !== run) continue
       await job.promote().catch(async (error: unknown) => {
         // Its time had come, or another worker was first.
         if (await job.isDelayed()) throw error

@@ -4,12 +4,15 @@ import { parsePayload, type Payloads, pausedError, pauseOf, type Queues } from '
 import { parseRunId } from '@securyflex/shared/repository'
 import type { Job } from 'bullmq'
 
+/** By how much the clock of who asks may be ahead of ours, in ms. */
+const clocksDiffer = 60 * 60_000
+
 /**
  * What a run's job asks for. Any program may add one, so all that the rest relies on is checked: the payload, the
  * id (it names files), and that BullMQ keeps a second run of the source away.
  * @throws PAYLOAD_INVALID; SOURCE_PAUSED for one that was added past the pause
  */
-export async function readRequest({ redis }: Queues, job: Job): Promise<Payloads['run']> {
+export async function readRequest({ redis }: Queues, job: Job, now: Date): Promise<Payloads['run']> {
   const request = parsePayload('run', job.data)
   const { source, plan } = request
   const id = job.id ?? ''
@@ -26,10 +29,26 @@ export async function readRequest({ redis }: Queues, job: Job): Promise<Payloads
       `Add it with deduplication: { id: '${source}' } and no other option of deduplication.`,
     )
   }
-  if (plan !== undefined) return request
+  if (plan !== undefined) {
+    // How a run is made is settled when it is first taken, so it has been taken before.
+    if (job.attemptsStarted <= 1)
+      throw malformed(`the job ${id} brings a plan`, 'Leave out the field “plan”.')
+    return request
+  }
+  refuseFuture(id, now)
   const pause = await pauseOf(redis, source)
   if (pause !== undefined && job.timestamp > Date.parse(pause.at)) throw pausedError(source, pause)
   return request
+}
+
+/** A backup of tomorrow would be the newest one until then. */
+function refuseFuture(id: string, now: Date): void {
+  const at = parseRunId(id)?.time
+  if (at === undefined || at.getTime() - now.getTime() <= clocksDiffer) return
+  throw malformed(
+    `“${id}” is in the future, it is ${now.toISOString()} here`,
+    'Put the present time, in UTC, into the id; if it does, set the clocks of both machines.',
+  )
 }
 
 function malformed(what: string, hint: string): BackupError {

@@ -129,7 +129,7 @@ export interface RunResult {
 /** A job that asks for nothing that can be done fails, and says so where runs are looked for. */
 async function readOrRefuse(context: WorkerContext, job: Job): Promise<Payloads['run']> {
   try {
-    return await readRequest(context.queues, job)
+    return await readRequest(context.queues, job, context.clock())
   } catch (error) {
     const known = asBackupError(error)
     if (known.code !== 'PAYLOAD_INVALID' && known.code !== 'SOURCE_PAUSED') throw error
@@ -152,7 +152,8 @@ async function settle(context: WorkerContext, job: Job, request: Payloads['run']
       compression: request.options.compression ?? settings.compression,
       cipher: request.options.cipher ?? settings.cipher,
       fingerprint: request.options.fingerprint ?? settings.fingerprint,
-      retentionDays: request.options.retentionDays ?? settings.retentionDays,
+      // It decides on every backup of the source: a request may keep them longer, and not have them removed.
+      retentionDays: Math.max(request.options.retentionDays ?? 0, settings.retentionDays),
       ...(isPartial(settings.selection)
         ? { selection: structuredClone(settings.selection) as Selected }
         : {}),

@@ -44,7 +44,7 @@ export function serve(
   const active = new Map<string, string | undefined>()
   const noted: Processor = async (job, token, signal): Promise<unknown> => {
     const id = job.id ?? ''
-    active.set(id, (job.data as Partial<Payloads['dump']>).run)
+    active.set(id, (job.data as Partial<Payloads['dump']> | null)?.run)
     try {
       return await processor(job, token, signal)
     } finally {

@@ -1,8 +1,7 @@
 import type { Config } from '@securyflex/shared/config'
-import { checkUsable, parseTrigger, type Requested, requestTriggered } from '@securyflex/shared/queue'
-import { newRunId } from '@securyflex/shared/repository'
+import { checkUsable, type Requested } from '@securyflex/shared/queue'
 import type { Command } from 'commander'
-import { asker } from '../asker.ts'
+import { askForRun } from '../asking.ts'
 import { configure } from '../configuration.ts'
 import { examples } from '../output/examples.ts'
 import { note, print, printJson } from '../output/print.ts'
@@ -38,16 +37,11 @@ export function addEnqueueJob(program: Command): void {
  * Asks for a run and says on standard error what a person should know about it.
  * @throws SOURCE_PAUSED, REDIS_UNREACHABLE
  */
-export async function enqueue(config: Config, { name: source, database }: Wanted): Promise<Requested> {
+export async function enqueue(config: Config, wanted: Wanted): Promise<Requested> {
+  const { name: source } = wanted
   await checkUsable(await resolveRedis(config))
   return withQueues(config, async (queues) => {
-    const now = new Date()
-    const requested = await requestTriggered(
-      queues,
-      config,
-      parseTrigger({ source, options: config.requested }),
-      { by: asker(), at: now, id: newRunId(source, now), database },
-    )
+    const requested = await askForRun(config, queues, wanted)
     if (requested.again) note(`A run of ${source} is under way; one more follows it.`)
     else if (!requested.accepted) note(`A run of ${source} is under way; this request is recorded with it.`)
     const unserved = await unservedQueues(queues, config)

@@ -1,12 +1,4 @@
-import {
-  listPauses,
-  pause,
-  pausedError,
-  pauseOf,
-  pauseSubject,
-  resume,
-  shownSubject,
-} from '@securyflex/shared/queue'
+import { endPauses, pause, pausedError, pauseOf, pauseSubject, shownSubject } from '@securyflex/shared/queue'
 import type { Command } from 'commander'
 import { asker } from '../asker.ts'
 import { configure } from '../configuration.ts'
@@ -46,17 +38,9 @@ export function addResume(program: Command): void {
     .action(async (source: string | undefined) => {
       const config = configure()
       await withQueues(config, async (queues) => {
-        const subjects =
-          source === undefined
-            ? (await listPauses(queues.redis)).map(({ subject }) => subject)
-            : [await pauseSubject(queues, config, source)]
-        let ended = 0
-        for (const subject of subjects) {
-          if (!(await resume(queues.redis, subject, asker()))) continue
-          ended++
-          print(`Backups of ${shownSubject(subject)} are made again.`)
-        }
-        if (ended === 0)
+        const ended = await endPauses(queues, config, source, asker())
+        for (const subject of ended) print(`Backups of ${shownSubject(subject)} are made again.`)
+        if (ended.length === 0)
           print(source === undefined ? 'Nothing was paused.' : `${source} was not paused itself.`)
         const holds = source === undefined ? undefined : await pauseOf(queues.redis, source)
         if (source !== undefined && holds !== undefined) {

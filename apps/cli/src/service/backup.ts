@@ -1,19 +1,11 @@
 import { type Config, inheritedEnvironment, type RedisAddress } from '@securyflex/shared/config'
-import { BackupError } from '@securyflex/shared/errors'
+import { BackupError, describe } from '@securyflex/shared/errors'
 import { findReports } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
-import {
-  cancelRun,
-  checkUsable,
-  connectOrFail,
-  parseTrigger,
-  Queues,
-  type Requested,
-  requestTriggered,
-} from '@securyflex/shared/queue'
-import { newRunId, parseRunId } from '@securyflex/shared/repository'
+import { cancelRun, checkUsable, connectOrFail, Queues, type Requested } from '@securyflex/shared/queue'
+import { parseRunId } from '@securyflex/shared/repository'
 import { openStorageForReading } from '@securyflex/shared/storage'
-import { asker } from '../asker.ts'
+import { askForRun } from '../asking.ts'
 import { note, printJson } from '../output/print.ts'
 import { count } from '../output/written.ts'
 import { unservedQueues } from '../queues.ts'
@@ -51,7 +43,8 @@ export async function runBackup(config: Config, options: BackupOptions = {}): Pr
   await using worker = unserved.length === 0 ? undefined : await bringWorker(config, redis, stopping)
   const asked: Asked[] = []
   for (const one of wanted) {
-    const requested = await request(config, queues, one)
+    const requested = await requestOrSayPaused(config, queues, one, wanted.length > 1)
+    if (requested === undefined) continue
     sayRequested(requested, one)
     asked.push({ source: one.name, ...requested })
   }
@@ -162,15 +155,20 @@ async function bringWorker(config: Config, redis: FoundRedis, stopping: StopRequ
   return startLoneWorker(config, redis.address, env, stopping.hurry)
 }
 
-async function request(config: Config, queues: Queues, { name, database }: Wanted): Promise<Requested> {
-  const now = new Date()
-  const trigger = parseTrigger({ source: name, options: config.requested })
-  return requestTriggered(queues, config, trigger, {
-    by: asker(),
-    at: now,
-    id: newRunId(name, now),
-    database,
-  })
+/** Of several sources the paused ones are left out, and nobody has to wait for them. @throws SOURCE_PAUSED for a single one */
+async function requestOrSayPaused(
+  config: Config,
+  queues: Queues,
+  wanted: Wanted,
+  several: boolean,
+): Promise<Requested | undefined> {
+  try {
+    return await askForRun(config, queues, wanted)
+  } catch (error) {
+    if (!several || !(error instanceof BackupError) || error.code !== 'SOURCE_PAUSED') throw error
+    note(`${wanted.name} is left out. ${describe(error)}`)
+    return undefined
+  }
 }
 
 function sayRequested({ run, accepted, again }: Requested, { name, settings }: Wanted): void {

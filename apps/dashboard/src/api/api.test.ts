@@ -195,7 +195,7 @@ describe('pause, resume, cancel and retry', () => {
     const refused = await call(address, 'POST', '/runs', { source: 'shop' })
     expect([refused.status, codeOf(refused)]).toEqual([409, 'SOURCE_PAUSED'])
     expect((await call(address, 'POST', '/resume', { source: 'shop' })).body).toEqual({
-      resumed: 'shop',
+      resumed: ['shop'],
       changed: true,
     })
     const run = String((await call(address, 'POST', '/runs', { source: 'shop' })).body['run'])
@@ -205,6 +205,28 @@ describe('pause, resume, cancel and retry', () => {
     expect(paused).toEqual([])
     expect((actions as { what: string }[]).map(({ what }) => what)).toEqual(['cancel', 'resume', 'pause'])
     expect((await recentActions(redis, 1))[0]?.by).toMatch(/^API \(/)
+  })
+
+  it('of everything is asked for without a body, and not by one that is not understood', async () => {
+    await using dashboard = await start()
+    const post = (path: string, headers: Record<string, string>, body: string) =>
+      fetch(`${dashboard.address}api/v1${path}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, ...headers },
+        body,
+      })
+    const form = { 'content-type': 'application/x-www-form-urlencoded' }
+    for (const headers of [form, { 'content-type': 'text/plain' }]) {
+      expect((await post('/pause', headers, '{"source":"shop"}')).status).toBe(400)
+    }
+    expect((await post('/pause', { 'content-type': 'application/json' }, '["shop"]')).status).toBe(400)
+    expect((await call(dashboard.address, 'GET', '/control')).body).toEqual({ paused: [], actions: [] })
+
+    expect((await call(dashboard.address, 'POST', '/pause')).body).toEqual({ paused: '*', changed: true })
+    await call(dashboard.address, 'POST', '/pause', { source: 'shop' })
+    const ended = await call(dashboard.address, 'POST', '/resume')
+    expect(ended).toEqual({ status: 200, body: { resumed: ['*', 'shop'], changed: true } })
+    expect((await call(dashboard.address, 'POST', '/resume')).body).toEqual({ resumed: [], changed: false })
   })
 
   it('retry a failed run only', async () => {

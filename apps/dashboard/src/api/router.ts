@@ -2,6 +2,7 @@ import { BackupError } from '@securyflex/shared/errors'
 import { KeyRing } from '@securyflex/shared/keys'
 import {
   askCancel,
+  endPauses,
   listPauses,
   parseTrigger,
   pause,
@@ -10,7 +11,6 @@ import {
   recentActions,
   redisTrouble,
   requestTriggered,
-  resume,
   retryRun,
 } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
@@ -77,7 +77,7 @@ export function api(around: Surroundings): Router {
   router.post(
     '/pause',
     answering(around, async (queues, request) => {
-      const subject = await subjectOf(around, queues, request)
+      const subject = await pauseSubject(queues, config, sourceIn(request))
       const changed = await pause(queues.redis, subject, caller(request), new Date())
       return [200, { paused: subject, changed }]
     }),
@@ -85,8 +85,8 @@ export function api(around: Surroundings): Router {
   router.post(
     '/resume',
     answering(around, async (queues, request) => {
-      const subject = await subjectOf(around, queues, request)
-      return [200, { resumed: subject, changed: await resume(queues.redis, subject, caller(request)) }]
+      const ended = await endPauses(queues, config, sourceIn(request), caller(request))
+      return [200, { resumed: ended, changed: ended.length > 0 }]
     }),
   )
   router.get(
@@ -167,13 +167,22 @@ function requireJson(request: Request): void {
   })
 }
 
-/** @throws PAYLOAD_INVALID, SOURCE_UNKNOWN */
-async function subjectOf({ config }: Surroundings, queues: Queues, request: Request): Promise<string> {
+function hasBody({ headers }: Request): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+/**
+ * The source that a request names; undefined means everything, which only a request without a body, or with an empty
+ * object, can mean: one that is not understood would pause all.
+ * @throws PAYLOAD_INVALID
+ */
+function sourceIn(request: Request): string | undefined {
+  if (hasBody(request)) requireJson(request)
   const body: unknown = request.body ?? {}
-  if (typeof body === 'object' && body !== null) {
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) {
     const { source, ...more } = body as { readonly source?: unknown }
     const named = source === undefined || typeof source === 'string'
-    if (named && Object.keys(more).length === 0) return pauseSubject(queues, config, source)
+    if (named && Object.keys(more).length === 0) return source
   }
   throw new BackupError('PAYLOAD_INVALID', 'This names no source.', {
     hint: 'Send {"source": "shop"}, or nothing for everything.',
@@ -186,14 +195,16 @@ async function tellRuns(around: Surroundings, request: Request): Promise<object>
   const { config } = around
   const queues = reachable(around)
   const wanted = request.query['source']
-  const sources = typeof wanted === 'string' ? [wanted] : config.sources.map(({ name }) => name)
+  const every = [...config.sources, ...config.groups].map(({ name }) => name)
+  const sources = typeof wanted === 'string' ? [wanted] : every
   if (sources.some((name) => !/^[A-Za-z0-9_-]{1,64}$/.test(name))) {
     throw new BackupError('SOURCE_UNKNOWN', 'That is no name of a source.', {
-      hint: `Write one of: ${config.sources.map(({ name }) => name).join(', ')}.`,
+      hint: `Write one of: ${every.join(', ')}.`,
     })
   }
   const underWay = queues === undefined ? undefined : await runsUnderWay(queues)
-  const { runs } = await readPast(config, new KeyRing(config.keys), sources)
+  const members = typeof wanted !== 'string'
+  const { runs } = await readPast(config, new KeyRing(config.keys), sources, { members })
   return {
     underWay: underWay?.filter(({ source }) => typeof wanted !== 'string' || source === wanted) ?? null,
     reports: runs.flatMap(({ report }) => (report === undefined ? [] : [report])),

@@ -2,7 +2,7 @@ import type { Config } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { readReport, type RunReport } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
-import { type Queues, waitOf } from '@securyflex/shared/queue'
+import { hasBegun, type Queues, waitOf } from '@securyflex/shared/queue'
 import { parseRunId } from '@securyflex/shared/repository'
 import { openStorageForReading } from '@securyflex/shared/storage'
 import type { Job } from 'bullmq'
@@ -48,12 +48,14 @@ async function told(
 }
 
 async function stateOf(job: Job | undefined, report: RunReport | undefined): Promise<ToldRun['state']> {
-  if (report !== undefined && report.outcome !== 'running') return report.outcome
   const state = await job?.getState()
+  const isOver = job === undefined || state === 'failed' || state === 'completed'
+  // The report of a run that was retried is that of before until its new dump begins.
+  if (!isOver)
+    return state === 'active' || state === 'waiting-children' || hasBegun(job) ? 'running' : 'waiting'
+  if (report !== undefined && report.outcome !== 'running') return report.outcome
   if (state === 'failed') return 'failed'
-  if (state === 'completed') return 'success'
-  if (state === 'active' || state === 'waiting-children' || job === undefined) return 'running'
-  return (job.data as { plan?: unknown }).plan === undefined ? 'waiting' : 'running'
+  return state === 'completed' ? 'success' : 'running'
 }
 
 async function anyReport(config: Config, source: string, run: string): Promise<RunReport | undefined> {

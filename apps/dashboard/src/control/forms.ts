@@ -1,13 +1,13 @@
 import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import {
   askCancel,
+  endPauses,
   parseTrigger,
   pause,
   pauseSubject,
   type Queues,
   redisTrouble,
   requestTriggered,
-  resume,
   retryRun,
 } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
@@ -28,15 +28,13 @@ const controls: Readonly<Record<string, Control>> = {
     return requestTriggered(queues, config, parseTrigger({ source }), asked)
   },
   pause: async ({ config }, queues, source, by) =>
-    pause(queues.redis, await subjectOf(queues, config, source), by, new Date()),
-  resume: async ({ config }, queues, source, by) =>
-    resume(queues.redis, await subjectOf(queues, config, source), by),
+    pause(queues.redis, await pauseSubject(queues, config, named(source)), by, new Date()),
+  resume: async ({ config }, queues, source, by) => endPauses(queues, config, named(source), by),
   cancel: (_around, queues, run, by) => askCancel(queues, run, by),
   retry: (_around, queues, run, by) => retryRun(queues, run, by),
 }
 
-const subjectOf = (queues: Queues, config: Surroundings['config'], source: string) =>
-  pauseSubject(queues, config, source === '' ? undefined : source)
+const named = (source: string) => (source === '' ? undefined : source)
 
 /**
  * The buttons of the first page. Whoever gets here has given the password, where there is one, from a page of this

@@ -30,7 +30,7 @@ export function sourceList({ sources, groups }: Config, live: Live | undefined):
         ? undefined
         : html`<p>
             Everything:
-            ${isPaused ? button('resume', 'Resume', 'source', '') : button('pause', 'Pause', 'source', '')}
+            ${isPaused ? button('resume', 'Resume', 'source', everything) : button('pause', 'Pause', 'source', '')}
           </p>`
     }`
 }
@@ -48,7 +48,7 @@ function sourceLine(name: string, where: string, live: Live | undefined): Html {
           : html`<span class="outcome degraded">paused</span>
               <span class="soft">${shownSubject(paused.subject)}, by ${redact(paused.by)}</span>
               ${own ? button('resume', 'Resume', 'source', name) : undefined}
-              ${paused.subject === everything ? button('resume', 'Resume', 'source', '') : undefined}`
+              ${paused.subject === everything ? button('resume', 'Resume', 'source', everything) : undefined}`
     }
   </p>`
 }

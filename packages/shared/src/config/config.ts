@@ -37,7 +37,7 @@ export interface Config {
   readonly dashboard: Dashboard
   readonly worker: WorkerSettings
   readonly logs: Logs
-  /** What was set and not left to its default: these go with a run that this process asks for. */
+  /** What variables were set to: {@link optionsToAsk} says what of it goes with a run that this process asks for. */
   readonly requested: RequestedOptions
   /** Sentences to show once at start: what was dropped, what is unsafe. */
   readonly warnings: readonly string[]

@@ -284,7 +284,7 @@ function redisOf(values: Values): Config['redis'] {
   return { ...address, tls: { ca, client } }
 }
 
-/** What was set and not left to its default. Where a file describes the sources, the environment is only beneath it. */
+/** What was set and not left to its default. */
 function requested(values: Values, environment: Environment): RequestedOptions {
   const isSet = (...names: VariableName[]) => names.some((name) => environment[name] !== undefined)
   const compressionSet = isSet(

@@ -61,15 +61,26 @@ export async function* findReports(
   keys: KeyRing,
   most = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<FoundReport> {
+  const runs = await newestFirst(storage, source)
+  for (const run of runs.slice(0, most)) {
+    const found = await findReport(storage, source, run, keys)
+    if (found !== undefined) yield found
+  }
+}
+
+/** The newest run of a source that has a report; undefined before its first. */
+export async function newestRun(storage: Storage, source: string): Promise<string | undefined> {
+  const [newest] = await newestFirst(storage, source)
+  return newest
+}
+
+async function newestFirst(storage: Storage, source: string): Promise<string[]> {
   const runs: string[] = []
   for await (const { key } of storage.list(layout.runs(source))) {
     const run = runOf(key)
     if (run !== undefined) runs.push(run)
   }
-  for (const run of runs.sort().reverse().slice(0, most)) {
-    const found = await findReport(storage, source, run, keys)
-    if (found !== undefined) yield found
-  }
+  return runs.sort().reverse()
 }
 
 async function findReport(

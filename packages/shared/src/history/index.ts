@@ -1,2 +1,2 @@
-export { findReports, type FoundReport, readReport, writeReport } from './history.ts'
+export { findReports, type FoundReport, newestRun, readReport, writeReport } from './history.ts'
 export { type Outcome, outcomes, type RunReport, runReportSchema } from './report.ts'

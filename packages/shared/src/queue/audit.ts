@@ -71,9 +71,10 @@ const done: Record<ActionKind, string> = {
   rebuild: 'rebuilt',
 }
 
-/** `paused shop (command line (anna))`, for logs and pages. */
+/** `paused shop (command line (anna))`, for terminals, logs and pages: one line, whatever programs wrote into it. */
 export function describeAction({ by, what, subject, detail }: Action): string {
-  return `${done[what]} ${subject} (${by})${detail === undefined ? '' : `: ${detail}`}`
+  const said = `${done[what]} ${subject} (${by})${detail === undefined ? '' : `: ${detail}`}`
+  return said.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '�')
 }
 
 /** Name and value in turn, as streams have them. */
@@ -82,7 +83,10 @@ export function fieldsOf(fields: readonly string[]): Readonly<Record<string, str
   return Object.fromEntries(names.map((name, index) => [name, fields[2 * index + 1] ?? '']))
 }
 
-/** An entry's id begins with the milliseconds at which Redis took it. */
+/** The last moment that a date can be, in ms. */
+const endOfTime = 8.64e15
+
+/** An entry's id begins with the milliseconds at which Redis took it, unless whoever added it chose another number. */
 export function timeOfEntry(id: string): Date {
-  return new Date(Number(id.split('-')[0]))
+  return new Date(Math.min(Number(id.split('-')[0]), endOfTime))
 }

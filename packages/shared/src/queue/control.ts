@@ -4,7 +4,7 @@ import type { Job } from 'bullmq'
 import { recordAction } from './audit.ts'
 import { cancelRun } from './cancel.ts'
 import { prefix, queueName } from './names.ts'
-import { everything, listPauses, pausedError, pauseOf } from './pause.ts'
+import { everything, listPauses, pausedError, pauseOf, resume } from './pause.ts'
 import type { Queues } from './queues.ts'
 
 /**
@@ -24,6 +24,26 @@ export async function pauseSubject(
   if (findGroup(config, name) !== undefined) return `${name}-*`
   if (groupOf(config, name) === undefined) requireSource(config, name)
   return name
+}
+
+/**
+ * Ends the pause of one source or group, or without a name every pause there is.
+ * @returns what is backed up again, as {@link pauseSubject} names it
+ * @throws SOURCE_UNKNOWN
+ */
+export async function endPauses(
+  queues: Queues,
+  config: Config,
+  name: string | undefined,
+  by: string,
+): Promise<string[]> {
+  const subjects =
+    name === undefined
+      ? (await listPauses(queues.redis)).map(({ subject }) => subject)
+      : [await pauseSubject(queues, config, name)]
+  const ended: string[] = []
+  for (const subject of subjects) if (await resume(queues.redis, subject, by)) ended.push(subject)
+  return ended
 }
 
 /** Has a run stop that waits or is under way. @throws BACKUP_NOT_FOUND if there is none, or it has ended */

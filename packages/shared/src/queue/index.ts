@@ -15,7 +15,7 @@ export { begunRuns, forgetBegun, noteBegun, onceForRedis } from './begun.ts'
 export { cancelRun, forgetCancel, isCancelled, onCancel } from './cancel.ts'
 export { type ClaimLimits, claimPlace, heldPlaces, leaveClaim, type Wait, waitOf } from './claims.ts'
 export { connectOrFail, connectPatiently, hearErrors } from './connection.ts'
-export { askCancel, pauseSubject, retryRun } from './control.ts'
+export { askCancel, endPauses, pauseSubject, retryRun } from './control.ts'
 export { checkUsable, evictionPolicy, untilUsable } from './fitness.ts'
 export { jobIds, prefix, queueName, queueNames } from './names.ts'
 export {
@@ -43,13 +43,22 @@ export { addChild, Queues } from './queues.ts'
 export {
   type Asking,
   countOverlaps,
+  hasBegun,
   reclaimSource,
   requestRun,
   type Requested,
   requestSlot,
 } from './request.ts'
 export { type EndedRun, restoreRun } from './restore-run.ts'
-export { type KeptSchedule, readSchedules, schedulerId, type WantedSchedule } from './schedules.ts'
+export {
+  type KeptSchedule,
+  lastSet,
+  markOf,
+  noteSet,
+  readSchedules,
+  schedulerId,
+  type WantedSchedule,
+} from './schedules.ts'
 export { redisTarget, type RedisTarget } from './target.ts'
 export {
   answersKey,

@@ -66,8 +66,9 @@ async function addRun(
   return { run, accepted: false, again: true }
 }
 
-function hasBegun(run: Job): boolean {
-  return (run.data as Partial<Payloads['run']>).plan !== undefined
+/** Whether a worker has settled how the run is made. Any program may have added the job, with any data. */
+export function hasBegun(run: Job): boolean {
+  return (run.data as Partial<Payloads['run']> | null)?.plan !== undefined
 }
 
 async function promote(run: Job): Promise<void> {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { prefix } from './names.ts'
 import type { Queues } from './queues.ts'
 
 /** One of a source's schedules as it is to be kept. */
@@ -34,4 +35,22 @@ export async function readSchedules(queues: Queues): Promise<KeptSchedule[]> {
     timeZone: tz ?? '',
     next: next === undefined ? undefined : new Date(next),
   }))
+}
+
+/** The mark of the schedules that were set last: producers with other configurations notice each other by it. */
+const setKey = `${prefix}:schedules`
+
+/** The same for the same schedules, in whatever order. */
+export function markOf(wanted: readonly WantedSchedule[]): string {
+  return createHash('sha256').update(wanted.map(schedulerId).sort().join('\n')).digest('hex').slice(0, 16)
+}
+
+/** Notes that the kept schedules were made those of this mark. */
+export async function noteSet(queues: Queues, mark: string): Promise<void> {
+  await queues.redis.set(setKey, mark)
+}
+
+/** The mark of the schedules that were set last; undefined in a Redis that is new, or has lost its data. */
+export async function lastSet(queues: Queues): Promise<string | undefined> {
+  return (await queues.redis.get(setKey)) ?? undefined
 }
