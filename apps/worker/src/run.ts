@@ -147,7 +147,7 @@ async function settle(context: WorkerContext, job: Job, request: Payloads['run']
       compression: request.options.compression ?? settings.compression,
       cipher: request.options.cipher ?? settings.cipher,
       fingerprint: request.options.fingerprint ?? settings.fingerprint,
-      retentionDays: request.options.retentionDays ?? settings.retentionDays,
+      retentionDays: request.options.retentionDays ?? settings.retention.days ?? 0,
       ...(isPartial(settings.selection)
         ? { selection: structuredClone(settings.selection) as Selected }
         : {}),
@@ -247,7 +247,8 @@ async function addChildren(
       return
     case 'prune':
       for (const destination of next.destinations) {
-        const payload = { ...common, destination, retentionDays: options.retentionDays }
+        const { retentionDays } = request.options
+        const payload = { ...common, destination, ...(retentionDays === undefined ? {} : { retentionDays }) }
         await addChild(queues, id, 'prune', at(destination, next.dump), payload)
       }
       return

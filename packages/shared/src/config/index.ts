@@ -14,6 +14,7 @@ export type {
   RedisAddress,
   RedisTls,
   RequestedOptions,
+  Retention,
   Schedule,
   Selection,
   Source,

@@ -48,6 +48,7 @@ export const codes = {
   STORAGE_UNREACHABLE: { class: 'transient', exitStatus: 6 },
   STORAGE_REFUSED: { class: 'permanent', exitStatus: 6 },
   STORAGE_FULL: { class: 'permanent', exitStatus: 6 },
+  STORAGE_LOCKED: { class: 'permanent', exitStatus: 6 },
   SPOOL_UNUSABLE: { class: 'permanent', exitStatus: 6 },
   STALLED: { class: 'permanent', exitStatus: 6 },
   OTHER_INSTALLATION: { class: 'permanent', exitStatus: 6 },

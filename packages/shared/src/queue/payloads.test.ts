@@ -84,7 +84,7 @@ describe('a payload', () => {
       { options: { ...options, compression: { algorithm: 'zstd', level: 99 } } },
       'options.compression.level',
     ],
-    ['dump', { options: { ...options, retentionDays: 0 } }, 'options.retentionDays'],
+    ['dump', { options: { ...options, retentionDays: -1 } }, 'options.retentionDays'],
     ['compress', { attempt: '../x' }, 'attempt'],
     ['compress', { batch: 0 }, 'batch'],
     ['upload', { batch: 1.5 }, 'batch'],
