@@ -137,12 +137,18 @@ describe('prune', () => {
   it('shows its plan without touching anything, asks, and does it with --yes', async () => {
     const path = { BACKUP_DIR: await copy('pruned') }
     const { stdout } = await run(['prune', '--dry-run'], path)
-    expect(stdout).toMatch(new RegExp(`^${recent} +local +stays +younger than 30 days; the newest good one$`, 'm'))
-    expect(stdout).toMatch(new RegExp(`^${old} +local +goes +\\d\\S* \\w+ +40 days old, and no rule keeps it$`, 'm'))
+    expect(stdout).toMatch(
+      new RegExp(`^${recent} +local +stays +younger than 30 days; the newest good one$`, 'm'),
+    )
+    expect(stdout).toMatch(
+      new RegExp(`^${old} +local +goes +\\d\\S* \\w+ +40 days old, and no rule keeps it$`, 'm'),
+    )
     const unasked = await run(['prune', '--destination', 'local'], path)
     expect(unasked.stderr).toContain('npx --no securyflex-backup prune --destination local --yes')
     expect(unasked.status).toBe(2)
-    expect((await run(['prune', '--destination', 'nas', '--dry-run'], path)).stderr).toContain('one of: local')
+    expect((await run(['prune', '--destination', 'nas', '--dry-run'], path)).stderr).toContain(
+      'one of: local',
+    )
     expect(await json(['prune', '--yes'], path)).toMatchObject({ removed: true, backups: 1 })
     expect(await json(['list'], path)).toMatchObject({ backups: [{ run: recent }] })
   })
@@ -151,11 +157,18 @@ describe('prune', () => {
     const dry = ['prune', '--dry-run']
     expect(await json(dry, { BACKUP_RETENTION_MONTHLY: '2' })).toMatchObject({
       removed: false,
-      plans: [{ source: 'shop', destination: 'local', refused: null, decisions: [{ keep: true }, { keep: true }] }],
+      plans: [
+        { source: 'shop', destination: 'local', refused: null, decisions: [{ keep: true }, { keep: true }] },
+      ],
     })
     const { plans } = await json(dry, { BACKUP_RETENTION_DAILY: '1' })
     expect(plans).toMatchObject([
-      { decisions: [{ run: recent, keep: true, bytes: null }, { run: old, keep: false, bytes: expect.any(Number) }] },
+      {
+        decisions: [
+          { run: recent, keep: true, bytes: null },
+          { run: old, keep: false, bytes: expect.any(Number) },
+        ],
+      },
     ])
   })
 })
@@ -251,7 +264,9 @@ describe('keep', () => {
     )
     expect((await run(['keep', old], path)).stdout).toBe(`${old} at local was kept already.\n`)
     const dry = await run(['prune', '--dry-run'], path)
-    expect(dry.stdout).toMatch(new RegExp(`^${old} +local +stays +kept by command line .*: before the move$`, 'm'))
+    expect(dry.stdout).toMatch(
+      new RegExp(`^${old} +local +stays +kept by command line .*: before the move$`, 'm'),
+    )
     expect((await run(['list'], path)).stdout).toMatch(new RegExp(`^${old}.*readable, kept$`, 'm'))
     const kept = { by: expect.stringMatching(/^command line/), reason: 'before the move' }
     expect(await json(['list'], path)).toMatchObject({ backups: [{ kept: null }, { run: old, kept }] })

@@ -4,7 +4,7 @@ import { histories } from './history.ts'
 import { play } from './play.ts'
 
 /** Histories that went wrong once; each goes on to be told. */
-const seeds: readonly number[] = []
+const seeds = [1]
 
 describe('a repository, whatever befalls it', () => {
   it('keeps its promises in 300 histories of backups, prunes, words and crashes', async () => {

@@ -44,7 +44,7 @@ export const keyRecord = {
 
 /** The pieces of the database: what is dumped, cut as finely as a test can bear. */
 export type Database = readonly number[]
-export const pieceOf = (number: number) => Buffer.from(`piece ${String(number)} `.repeat(3))
+const pieceOf = (number: number) => Buffer.from(`piece ${String(number)} `.repeat(3))
 
 /** How often a step is tried where the place does not answer. */
 const tries = 4
@@ -115,9 +115,15 @@ export class ModelInstallation {
       added.add(await tried(() => storeSegment(storage, source, sealer, segment())))
     }
     await pause()
-    if (this.#clock().getTime() - startedAt.getTime() > longestRun) throw new BackupError('STALLED', 'Too late.')
+    if (this.#clock().getTime() - startedAt.getTime() > longestRun)
+      throw new BackupError('STALLED', 'Too late.')
     await tried(async () => {
-      const referenced = await predecessorOf({ keys: this.keys } as WorkerContext, storage, source, writing.key)
+      const referenced = await predecessorOf(
+        { keys: this.keys } as WorkerContext,
+        storage,
+        source,
+        writing.key,
+      )
       const located = entries.map(({ id }) => added.get(id) ?? referenced?.index.get(id))
       if (located.includes(undefined)) throw new BackupError('SEGMENT_MISSING', 'It was not stored.')
       const plain = Buffer.concat(entries.map((one) => one.plain))

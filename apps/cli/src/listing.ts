@@ -27,7 +27,11 @@ export interface ListedBackup {
   /** `none` without encryption. */
   readonly cipher: string | null
   /** Who keeps it from being pruned, since when and why; null if nobody does. */
-  readonly kept: { readonly by: string | null; readonly at: string | null; readonly reason: string | null } | null
+  readonly kept: {
+    readonly by: string | null
+    readonly at: string | null
+    readonly reason: string | null
+  } | null
   /** Why it cannot be read. */
   readonly problem: string | null
 }

@@ -58,7 +58,9 @@ describe('what a run reports of its prune', () => {
 
   it('counts what is locked, without a warning', () => {
     const { destinations, warnings } = reportOf({ backups: 1, locked: 3, bytes: 12 })
-    expect(destinations).toMatchObject([{ outcome: 'verified', pruned: { backups: 1, locked: 3, bytes: 12 } }])
+    expect(destinations).toMatchObject([
+      { outcome: 'verified', pruned: { backups: 1, locked: 3, bytes: 12 } },
+    ])
     expect(warnings).toEqual([])
   })
 

@@ -150,7 +150,11 @@ function show(planned: readonly Planned[]): void {
 
 type Done = Planned & { readonly pruned: Pruned }
 
-async function writeDownPruned(config: Config, { storage, source }: PruneOptions, { backups, bytes }: Pruned) {
+async function writeDownPruned(
+  config: Config,
+  { storage, source }: PruneOptions,
+  { backups, bytes }: Pruned,
+) {
   if (backups === 0 && bytes === 0) return
   const detail = `${count(backups, 'backup')} (${size(bytes)}) at ${storage.name}`
   await writeDown(config, { what: 'prune', subject: source, detail })

@@ -65,6 +65,8 @@ describe('runs whose backups did not pass their checks', () => {
       ...repository.storage,
       get: () => Promise.reject(Object.assign(new Error('down'), { code: 'ECONNRESET' })),
     }
-    await expect(unsoundRuns(storage, repository.keys, ['shop.20261123T020000Z.3fa2'])).rejects.toThrow('down')
+    await expect(unsoundRuns(storage, repository.keys, ['shop.20261123T020000Z.3fa2'])).rejects.toThrow(
+      'down',
+    )
   })
 })

@@ -40,7 +40,7 @@ const good: { [S in keyof Payloads]: Payloads[S] } = {
   upload: { ...batch, destination: 'local' },
   seal: { ...common, destination: 'local', requestedAt: dump.startedAt, options, dump },
   verify: { ...common, destination: 'local' },
-  prune: { ...common, destination: 'local', retentionDays: 30 },
+  prune: { ...common, destination: 'local' },
   notify: { ...common, channel: 'log', message: { version: 1 } },
 }
 

@@ -3,6 +3,7 @@ import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import type { Cipher, Retention } from '@securyflex/shared/config'
+import { asBackupError } from '@securyflex/shared/errors'
 import type { Storage } from '@securyflex/shared/storage'
 import { source, testRepository, type TestRepository } from '../../../../test/helpers/repository.ts'
 import {
@@ -122,7 +123,14 @@ describe('a word about a backup', () => {
     await writeFile(path, whole.replace('"keep"', '"release"'))
     expect(await keptAs(run)).toEqual({ by: undefined, at: undefined, reason: undefined })
     const forged = layout.keep(source, run, Date.now() + day)
-    const content = { format: 1, kind: 'keep', run, action: 'release', by: 'eve', at: new Date().toISOString() }
+    const content = {
+      format: 1,
+      kind: 'keep',
+      run,
+      action: 'release',
+      by: 'eve',
+      at: new Date().toISOString(),
+    }
     await repository.storage.put(forged, encodeDocument(forged, content, undefined))
     expect((await pruneAll()).backups).toBe(0)
     // A new word is later still.
@@ -164,13 +172,12 @@ describe('a backup that is kept while it is pruned', () => {
       const run = await backUp(400)
       await backUp(1)
       const opened = await readBackup(repository.storage, source, run, repository.keys)
-      let [left, said]: [number, Promise<string> | undefined] = [calls, undefined]
-      const speak = () => {
+      let left = calls
+      const answers: string[] = []
+      const speak = async () => {
         const word: Keeping = { action: 'keep', by: 'ann', now: new Date(), reason: undefined }
-        return keepBackup(repository.storage, opened, word).then(
-          () => 'kept',
-          (error: { code: string }) => error.code,
-        )
+        const answer = keepBackup(repository.storage, opened, word).then(() => 'kept')
+        answers.push(await answer.catch((error: unknown) => asBackupError(error).code))
       }
       const interrupted: Storage = {
         ...repository.storage,
@@ -182,12 +189,13 @@ describe('a backup that is kept while it is pruned', () => {
         },
       }
       const passing = async () => {
-        if (left-- === 0) await (said = speak())
+        if (left-- === 0) await speak()
       }
       await pruneAll(interrupted)
-      if (said === undefined) return
-      expect(['kept', 'BACKUP_NOT_FOUND']).toContain(await said)
-      if ((await said) === 'kept') await readable(run)
+      const [answer] = answers
+      if (answer === undefined) return
+      expect(['kept', 'BACKUP_NOT_FOUND']).toContain(answer)
+      if (answer === 'kept') await readable(run)
     }
   })
 })

@@ -123,7 +123,11 @@ export async function keepBackup(
   }
   // A prune that had not seen this word puts the manifest back; one that was through before it does not.
   if (action === 'release' || (await storage.stat(layout.manifest(source, run))) !== undefined) return true
-  throw new BackupError('BACKUP_NOT_FOUND', `${run} was pruned from ${storage.shown} before it could be kept.`, {
-    hint: 'See what there is with: npx --no securyflex-backup list',
-  })
+  throw new BackupError(
+    'BACKUP_NOT_FOUND',
+    `${run} was pruned from ${storage.shown} before it could be kept.`,
+    {
+      hint: 'See what there is with: npx --no securyflex-backup list',
+    },
+  )
 }

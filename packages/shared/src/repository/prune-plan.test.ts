@@ -116,7 +116,8 @@ describe('a plan to prune', () => {
       fc.property(input, (plan) => {
         const kept = keptOf(plan)
         const least = Math.max(1, plan.retention.minimum)
-        for (const { run } of newestFirst(plan.backups.filter(good)).slice(0, least)) expect(kept).toContain(run)
+        for (const { run } of newestFirst(plan.backups.filter(good)).slice(0, least))
+          expect(kept).toContain(run)
       }),
       { numRuns: 500 },
     )
@@ -237,7 +238,13 @@ function reasons(rules: Partial<Retention>, timeZone: string, times: readonly st
     const run = newRunId('shop', new Date(text))
     return { run, time: timeOfRun(run), trusted: true }
   })
-  const { decisions } = planPrune({ backups, unreadable: [], now: at, retention: { ...none, ...rules }, timeZone })
+  const { decisions } = planPrune({
+    backups,
+    unreadable: [],
+    now: at,
+    retention: { ...none, ...rules },
+    timeZone,
+  })
   return decisions.map(({ keep, why }) => (keep ? why : `goes: ${why}`))
 }
 
@@ -257,7 +264,12 @@ describe('days, weeks, months and years', () => {
   })
 
   it('of 25 hours, when clocks are set back, are one day; of 23 hours, too', () => {
-    const autumn = ['2026-10-25T22:59:00Z', '2026-10-25T01:30:00Z', '2026-10-25T00:30:00Z', '2026-10-24T22:01:00Z']
+    const autumn = [
+      '2026-10-25T22:59:00Z',
+      '2026-10-25T01:30:00Z',
+      '2026-10-25T00:30:00Z',
+      '2026-10-24T22:01:00Z',
+    ]
     expect(reasons({ daily: 3 }, 'Europe/Amsterdam', autumn).map((why) => why.startsWith('goes'))).toEqual([
       false,
       true,
@@ -283,7 +295,12 @@ describe('days, weeks, months and years', () => {
 
   it('count weeks from Monday, also over the end of a year', () => {
     const at = new Date('2027-01-10T12:00:00Z')
-    const times = ['2027-01-04T12:00:00Z', '2027-01-03T12:00:00Z', '2026-12-28T12:00:00Z', '2026-12-27T12:00:00Z']
+    const times = [
+      '2027-01-04T12:00:00Z',
+      '2027-01-03T12:00:00Z',
+      '2026-12-28T12:00:00Z',
+      '2026-12-27T12:00:00Z',
+    ]
     expect(reasons({ weekly: 9, yearly: 1 }, 'UTC', times, at)).toEqual([
       'week 2027-W01, 1 of 9; year 2027, 1 of 1; the newest good one',
       'week 2026-W53, 2 of 9',
@@ -314,7 +331,11 @@ describe('a plan to prune', () => {
   })
 
   it('never lets a newer backup that is not trusted stand in for the last good one', () => {
-    const backups = [at(400), at(1)].map((run, index) => ({ run, time: timeOfRun(run), trusted: index === 0 }))
+    const backups = [at(400), at(1)].map((run, index) => ({
+      run,
+      time: timeOfRun(run),
+      trusted: index === 0,
+    }))
     expect(plan(backups, { days: 30 }).decisions.every(({ keep }) => keep)).toBe(true)
   })
 

@@ -240,7 +240,9 @@ describe('pruning', () => {
     const before = await segmentPaths()
     const pruned = await prune(options())
     expect(pruned).toMatchObject({ backups: 1, segments: 0 })
-    expect(pruned.unswept).toMatch(new RegExp(`^what ${kept.manifest.run} needs cannot be known: Segment .* is cut off`))
+    expect(pruned.unswept).toMatch(
+      new RegExp(`^what ${kept.manifest.run} needs cannot be known: Segment .* is cut off`),
+    )
     expect((await weighPrune(options(), pruned.plan)).unswept).toBe(pruned.unswept)
     expect(await segmentPaths()).toEqual(before)
   })
@@ -387,7 +389,11 @@ describe('pruning where objects are locked', () => {
     const runs = [await backUp(90), await backUp(60), await backUp(1)]
     await age(8)
     const locked = refusing('STORAGE_LOCKED', (key) => key.includes(runs[0] ?? ''))
-    expect(await prune(options({ storage: locked }))).toMatchObject({ backups: 1, locked: 1, denied: undefined })
+    expect(await prune(options({ storage: locked }))).toMatchObject({
+      backups: 1,
+      locked: 1,
+      denied: undefined,
+    })
     // A backup whose manifest is locked stays whole.
     expect(await listRuns(repository.storage, source)).toEqual([runs[2], runs[0]])
     await readable(runs[0] ?? '')
@@ -428,23 +434,26 @@ describe('pruning with credentials that may not remove', () => {
 describe('a prune that is killed', () => {
   const places = ['planned', 'manifest', 'manifests', 'segment', 'segments'] as const
 
-  it.each(places)('at “%s” leaves every backup whole that is there, and the next one does the rest', async (at) => {
-    const shared = randomBytes(100_000)
-    for (const days of [90, 60, 50]) await backUp(days, shared)
-    const kept = [await backUp(20, Buffer.concat([shared, randomBytes(9)])), await backUp(1)]
-    await age(8)
-    const killed = prune(
-      options({
-        passed: (place) => (place === at ? Promise.reject(new Error('killed')) : Promise.resolve()),
-      }),
-    )
-    await expect(killed).rejects.toThrow('killed')
-    for (const run of await listRuns(repository.storage, source)) await readable(run)
-    await prune(options())
-    expect(await listRuns(repository.storage, source)).toEqual(kept.reverse())
-    for (const run of kept) await readable(run)
-    expect(await prune(options())).toMatchObject({ backups: 0, segments: 0 })
-  })
+  it.each(places)(
+    'at “%s” leaves every backup whole that is there, and the next one does the rest',
+    async (at) => {
+      const shared = randomBytes(100_000)
+      for (const days of [90, 60, 50]) await backUp(days, shared)
+      const kept = [await backUp(20, Buffer.concat([shared, randomBytes(9)])), await backUp(1)]
+      await age(8)
+      const killed = prune(
+        options({
+          passed: (place) => (place === at ? Promise.reject(new Error('killed')) : Promise.resolve()),
+        }),
+      )
+      await expect(killed).rejects.toThrow('killed')
+      for (const run of await listRuns(repository.storage, source)) await readable(run)
+      await prune(options())
+      expect(await listRuns(repository.storage, source)).toEqual(kept.reverse())
+      for (const run of kept) await readable(run)
+      expect(await prune(options())).toMatchObject({ backups: 0, segments: 0 })
+    },
+  )
 
   it('before any of its calls leaves every backup whole that is there', async () => {
     for (let calls = 0; ; calls++) {
@@ -456,16 +465,23 @@ describe('a prune that is killed', () => {
       const kept = await backUp(1)
       await age(8)
       let left = calls
-      const dying = new Proxy(repository.storage, {
-        get(storage, name: keyof Storage) {
-          const member = storage[name]
-          if (typeof member !== 'function') return member
-          return (...args: unknown[]) => {
-            if (left-- <= 0) throw new Error('killed')
-            return (member as (...given: unknown[]) => unknown).apply(storage, args)
-          }
-        },
-      })
+      const { storage } = repository
+      const call = () => {
+        if (left-- <= 0) throw new Error('killed')
+        return storage
+      }
+      const dying: Storage = {
+        name: storage.name,
+        shown: storage.shown,
+        put: (...args) => call().put(...args),
+        putIfAbsent: (...args) => call().putIfAbsent(...args),
+        get: (...args) => call().get(...args),
+        stat: (...args) => call().stat(...args),
+        list: (...args) => call().list(...args),
+        delete: (...args) => call().delete(...args),
+        removeUnfinished: (...args) => call().removeUnfinished(...args),
+        now: () => call().now(),
+      }
       const ended = await prune(options({ storage: dying })).then(
         () => true,
         () => false,

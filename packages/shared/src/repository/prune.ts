@@ -153,11 +153,7 @@ const nothingSwept: Swept = { segments: 0, bytes: 0, unswept: undefined }
  * the manifests went.
  * @param staying backups that must be there still: a listing without one of them is not to be believed
  */
-async function sweep(
-  options: PruneOptions,
-  staying: ReadonlySet<string>,
-  removal: Removal,
-): Promise<Swept> {
+async function sweep(options: PruneOptions, staying: ReadonlySet<string>, removal: Removal): Promise<Swept> {
   const { storage, source, keys, signal } = options
   const named = new SegmentIndex()
   const missing = new Set(staying)
@@ -168,7 +164,8 @@ async function sweep(
     if (problem !== undefined) return { ...nothingSwept, unswept: problem }
   }
   const [gone] = missing
-  if (gone !== undefined) return { ...nothingSwept, unswept: `${gone} is there no more, and nobody here removed it` }
+  if (gone !== undefined)
+    return { ...nothingSwept, unswept: `${gone} is there no more, and nobody here removed it` }
   const oldest = (await storage.now()).getTime() - gracePeriod
   const isYoung = ({ modified }: StoredObject) => modified.getTime() > oldest
   let [segments, bytes] = [0, 0]
