@@ -25,15 +25,17 @@ const isVital = (key: string) => key === 'repository.json' || key.startsWith('ke
  * What one process sees of a place: calls fail before or after they are done, writes are cut off, lost or done twice
  * and called done, deletes are called done and are not, listings break in the middle, and after so many calls the
  * process is dead.
- * @param lied told of each object that is not as the place said it was
+ * @param heard told of each object that is not as the place said it was, and of one that was stored again between a
+ *   process's last look at it and its removal: no place here can refuse that
  */
 export function faultyStorage(
   place: MemoryStorage,
   turns: Turns,
   { chance, faults, killedAfter = Infinity }: Trouble,
-  lied: (key: string, lie: Lie) => void,
+  heard: { readonly lied: (key: string, lie: Lie) => void; readonly raced: (key: string) => void },
 ): Storage {
   let calls = 0
+  const looked = new Map<string, number>()
   const alive = () => {
     if (calls > killedAfter) throw new Killed('killed')
   }
@@ -65,7 +67,7 @@ export function faultyStorage(
       const arrived = lie === undefined ? body : body.subarray(0, Math.floor(chance() * body.length))
       await place.put(key, arrived)
     }
-    if (lie !== undefined) lied(key, lie)
+    if (lie !== undefined) heard.lied(key, lie)
   }
   return {
     name: place.name,
@@ -82,8 +84,19 @@ export function faultyStorage(
         return true
       }),
     get: (key) => call(() => place.get(key)),
-    stat: (key) => call(() => place.stat(key)),
-    delete: (key) => call(() => (chance() * 2000 < faults ? Promise.resolve() : place.delete(key))),
+    stat: (key) =>
+      call(async () => {
+        const found = await place.stat(key)
+        if (found !== undefined) looked.set(key, found.modified.getTime())
+        return found
+      }),
+    delete: (key) =>
+      call(async () => {
+        if (chance() * 2000 < faults) return
+        const [before, now] = [looked.get(key), place.objects.get(key)?.modified]
+        if (before !== undefined && now !== undefined && before !== now) heard.raced(key)
+        await place.delete(key)
+      }),
     removeUnfinished: () => call(() => place.removeUnfinished()),
     now: () => call(() => place.now()),
     async *list(prefix): AsyncGenerator<StoredObject> {

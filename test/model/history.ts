@@ -10,6 +10,9 @@ export type Deed =
   | { readonly do: 'keep while pruning'; readonly which: number; readonly alike: Alike }
   | { readonly do: 'wait'; readonly hours: number }
   | { readonly do: 'rot'; readonly which: number; readonly how: Rot }
+  /** A manifest cannot be read for a while; then somebody brings all of them back. */
+  | { readonly do: 'lose manifest'; readonly which: number }
+  | { readonly do: 'mend manifests' }
 
 /** What a deed and its processes depend on besides. */
 export interface Alike {
@@ -38,21 +41,23 @@ export interface History {
   readonly deeds: readonly Deed[]
 }
 
+/** Half of all processes are let alone: what goes wrong then is the product's own doing. */
 const alike: fc.Arbitrary<Alike> = fc.record({
   seed: fc.nat({ max: 1e9 }),
-  faults: fc.constantFrom(0, 0, 5, 30, 100),
-  killedAfter: fc.option(fc.nat({ max: 120 }), { nil: undefined, freq: 3 }),
-  hours: fc.constantFrom(0, 0, 1, 20, 47, 50),
+  faults: fc.constantFrom(0, 0, 0, 10, 60),
+  killedAfter: fc.option(fc.nat({ max: 90 }), { nil: undefined, freq: 1 }),
+  hours: fc.constantFrom(0, 0, 0, 20, 47, 50),
 })
-const edit = fc.record({ at: fc.nat({ max: 9 }), becomes: fc.nat({ max: 30 }) })
-const edits = fc.array(edit, { maxLength: 4 })
+/** Few pieces in few places: what was removed often comes back. */
+const edit = fc.record({ at: fc.nat({ max: 4 }), becomes: fc.nat({ max: 6 }) })
+const edits = fc.array(edit, { maxLength: 3 })
 const which = fc.nat({ max: 30 })
 
 const deed: fc.Arbitrary<Deed> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('backup' as const), edits, alike }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('prune' as const), alike }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('backup' as const), edits, alike }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('prune' as const), alike }) },
   {
-    weight: 4,
+    weight: 5,
     arbitrary: fc.record({
       do: fc.constant('both' as const),
       edits,
@@ -61,7 +66,7 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
     }),
   },
   {
-    weight: 1,
+    weight: 3,
     arbitrary: fc.record({
       do: fc.constantFrom('keep' as const, 'release' as const, 'keep while pruning' as const),
       which,
@@ -69,11 +74,8 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
     }),
   },
   {
-    weight: 4,
-    arbitrary: fc.record({
-      do: fc.constant('wait' as const),
-      hours: fc.constantFrom(1, 12, 24, 48, 119, 121, 167, 169, 400),
-    }),
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant('wait' as const), hours: fc.constantFrom(24, 121, 169, 400) }),
   },
   {
     weight: 1,
@@ -83,21 +85,38 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
       how: fc.constantFrom<Rot>('gone', 'cut off', 'altered'),
     }),
   },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('lose manifest' as const), which }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('mend manifests' as const) }) },
 )
 
-const rule = (most: number) => fc.option(fc.integer({ min: 1, max: most }), { nil: undefined })
+const minimum = fc.integer({ min: 1, max: 2 })
+const rule = (most: number) => fc.option(fc.integer({ min: 1, max: most }), { nil: undefined, freq: 1 })
+const none = {
+  days: undefined,
+  last: undefined,
+  daily: undefined,
+  weekly: undefined,
+  monthly: undefined,
+  yearly: undefined,
+}
 
-export const histories: fc.Arbitrary<History> = fc.record({
-  encrypted: fc.boolean(),
-  retention: fc.record({
+const retention: fc.Arbitrary<Retention> = fc.oneof(
+  fc.record({ minimum }).map((rules) => ({ ...none, ...rules })),
+  fc.record({ days: fc.integer({ min: 1, max: 10 }), minimum }).map((rules) => ({ ...none, ...rules })),
+  fc.record({
     days: rule(20),
     last: rule(3),
     daily: rule(4),
     weekly: rule(3),
     monthly: rule(2),
     yearly: rule(1),
-    minimum: fc.integer({ min: 1, max: 2 }),
+    minimum,
   }),
+)
+
+export const histories: fc.Arbitrary<History> = fc.record({
+  encrypted: fc.integer({ min: 0, max: 3 }).map((chance) => chance === 0),
+  retention,
   timeZone: fc.constantFrom('UTC', 'Europe/Amsterdam', 'Pacific/Apia'),
-  deeds: fc.array(deed, { minLength: 3, maxLength: 14 }),
+  deeds: fc.array(deed, { minLength: 3, maxLength: 14, size: 'max' }),
 })

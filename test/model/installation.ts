@@ -23,6 +23,7 @@ import {
   storeSegment,
 } from '@securyflex/shared/repository'
 import { type ListEntry, Sealer, SegmentIndex } from '@securyflex/shared/segments'
+import type { Logger } from '@securyflex/shared/logging'
 import type { Storage } from '@securyflex/shared/storage'
 import type { History } from './history.ts'
 
@@ -49,6 +50,8 @@ const pieceOf = (number: number) => Buffer.from(`piece ${String(number)} `.repea
 /** How often a step is tried where the place does not answer. */
 const tries = 4
 
+const silent = { warn: () => undefined } as unknown as Logger
+
 /** A backup that was reported good. */
 export interface Good {
   readonly run: string
@@ -62,11 +65,14 @@ export class ModelInstallation {
   readonly keys: KeyRing
   readonly #history: History
   readonly #clock: () => Date
+  /** What a worker's functions are told; nobody reads its log. */
+  readonly #context: Pick<WorkerContext, 'keys' | 'logger'>
 
   constructor(history: History, clock: () => Date) {
     this.keys = new KeyRing({ current: history.encrypted ? secret : undefined, previous: [] })
     this.#history = history
     this.#clock = clock
+    this.#context = { keys: this.keys, logger: silent }
   }
 
   /**
@@ -98,8 +104,7 @@ export class ModelInstallation {
       prepareRepositories([storage], this.keys, { encrypted, installation: undefined, now: startedAt }),
     )
     const sealer = new Sealer(writing.key)
-    const predecessor = () =>
-      tried(() => predecessorOf({ keys: this.keys } as WorkerContext, storage, source, writing.key))
+    const predecessor = () => tried(() => predecessorOf(this.#context, storage, source, writing.key))
     const [before, added] = [await predecessor(), new SegmentIndex()]
     const entries = database.map((number) => {
       const plain = pieceOf(number)
@@ -118,12 +123,7 @@ export class ModelInstallation {
     if (this.#clock().getTime() - startedAt.getTime() > longestRun)
       throw new BackupError('STALLED', 'Too late.')
     await tried(async () => {
-      const referenced = await predecessorOf(
-        { keys: this.keys } as WorkerContext,
-        storage,
-        source,
-        writing.key,
-      )
+      const referenced = await predecessorOf(this.#context, storage, source, writing.key)
       const located = entries.map(({ id }) => added.get(id) ?? referenced?.index.get(id))
       if (located.includes(undefined)) throw new BackupError('SEGMENT_MISSING', 'It was not stored.')
       const plain = Buffer.concat(entries.map((one) => one.plain))

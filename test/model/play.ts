@@ -13,7 +13,8 @@ import { random, Turns } from './turns.ts'
  * - every backup that was reported good gives back what was backed up, unless it was pruned by the rules, or its
  *   objects were damaged behind everybody's back;
  * - none was pruned that somebody keeps, that is younger than the rules say, or that is the newest good one;
- * - in the end everything goes that no manifest names, and the next backup is good.
+ * - a backup that nothing troubles is good, also while prunes go on beside it;
+ * - in the end the next backup is good, and everything goes that no manifest names.
  * @throws with what is wrong
  */
 export async function play(history: History): Promise<void> {
@@ -37,6 +38,11 @@ class World {
   readonly #kept = new Set<string>()
   /** Objects that are not what was written: by rot, or by a write that was called done. */
   readonly #bad = new Set<string>()
+
+  /** Whether a prune removed a segment that a backup had stored again that very moment: the backup fails, and says so. */
+  #raced = false
+  /** Manifests that cannot be read for a while, as they were. */
+  readonly #lost = new Map<string, { readonly body: Buffer; readonly modified: number }>()
 
   constructor(history: History) {
     this.#history = history
@@ -73,6 +79,12 @@ class World {
         return
       case 'rot':
         this.#rot(deed.which, deed.how)
+        return
+      case 'lose manifest':
+        this.#loseManifest(deed.which)
+        return
+      case 'mend manifests':
+        this.#mendManifests()
     }
   }
 
@@ -83,13 +95,17 @@ class World {
   ): Promise<void> {
     const chance = random(seed)
     const turns = new Turns(chance)
+    this.#raced = false
+    const raced = () => {
+      this.#raced = true
+    }
     const started = processes.map((process, index) => async () => {
       const trouble = { chance, faults, killedAfter: index === 0 ? killedAfter : undefined }
       const lied = (key: string, lie: 'lost' | 'cut off') => {
         if (lie === 'cut off' || !key.includes('/segments/')) this.#bad.add(key)
       }
       try {
-        await process(faultyStorage(this.#place, turns, trouble, lied))
+        await process(faultyStorage(this.#place, turns, trouble, { lied, raced }))
       } catch (error) {
         if (error instanceof Killed || (error instanceof BackupError && error.code !== 'INTERNAL')) return
         throw error
@@ -98,8 +114,9 @@ class World {
     await turns.run(started)
   }
 
-  #backUp(edits: readonly Edit[], { hours }: Alike) {
+  #backUp(edits: readonly Edit[], { hours, faults, killedAfter }: Alike) {
     return async (storage: Storage) => {
+      const untroubled = faults === 0 && killedAfter === undefined && this.#bad.size === 0 && hours < 48
       const database = [...this.#database]
       for (const { at, becomes } of edits) database[at % (database.length + 1)] = becomes
       this.#database = database
@@ -109,6 +126,7 @@ class World {
       }
       const good = await this.#installation.backUp(storage, database, pause)
       if (good !== undefined) this.#good.push(good)
+      else if (untroubled && !this.#raced) throw new Error('a backup failed that nothing troubled')
     }
   }
 
@@ -118,8 +136,8 @@ class World {
 
   #say(which: number, action: 'keep' | 'release') {
     return async (storage: Storage) => {
-      const good = this.#good[which % Math.max(1, this.#good.length)]
-      if (good === undefined || this.#gone.has(good.run)) return
+      const good = this.#present(which)
+      if (good === undefined) return
       // Until it is said whether it is released, it may be.
       if (action === 'release') this.#kept.delete(good.run)
       if (await this.#installation.say(storage, good.run, action)) {
@@ -141,6 +159,27 @@ class World {
       body.writeUInt8(body.readUInt8(body.length >> 1) ^ 1, body.length >> 1)
       this.#place.objects.set(key, { ...held, body })
     }
+  }
+
+  #present(which: number): Good | undefined {
+    const present = this.#good.filter(({ run }) => !this.#gone.has(run))
+    return present[which % Math.max(1, present.length)]
+  }
+
+  #loseManifest(which: number): void {
+    const good = this.#present(which)
+    if (good === undefined) return
+    const key = layout.manifest(source, good.run)
+    const held = this.#place.objects.get(key)
+    if (held === undefined || this.#lost.has(key)) return
+    this.#lost.set(key, held)
+    this.#place.objects.set(key, { ...held, body: held.body.subarray(0, held.body.length >> 1) })
+  }
+
+  /** Unless it was pruned meanwhile, which nobody does to one that cannot be read, it is as it was. */
+  #mendManifests(): void {
+    for (const [key, held] of this.#lost) this.#place.objects.set(key, held)
+    this.#lost.clear()
   }
 
   /** Sees what must hold after each deed. */
@@ -200,11 +239,14 @@ class World {
    */
   async end(): Promise<void> {
     const place = this.#place
+    this.#mendManifests()
+    await this.check('mending')
     for (const good of this.#good) {
       if (this.#gone.has(good.run) || this.#isHurt(good) || this.#isForgiven(good.run)) continue
       if (!(await this.#installation.restores(place, good)))
         throw new Error(`${good.run} gives back something else`)
     }
+    await this.#expectGoodSoon()
     for (const run of await this.#installation.unreadable(place))
       await place.delete(layout.manifest(source, run))
     for (let prunes = 0; prunes < 2; prunes++) {
@@ -218,7 +260,6 @@ class World {
       if (key.includes('/segments/') && !named.has(key))
         throw new Error(`in the end ${key} is left, and nobody names it`)
     }
-    await this.#expectGoodSoon()
   }
 
   /** The next backup is good; where objects rot, the one after those that found and mended it. */
