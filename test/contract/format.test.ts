@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import type { Cipher } from '@securyflex/shared/config'
-import { prepareRepositories, sealBackup } from '@securyflex/shared/repository'
+import { keepBackup, prepareRepositories, sealBackup } from '@securyflex/shared/repository'
 import { Sealer } from '@securyflex/shared/segments'
 import { openStorage } from '@securyflex/shared/storage'
 import { content, factsOf, indexOf, keyRing, source, testRepository } from '../helpers/repository.ts'
-import { listBackups, readBackup } from '../helpers/second-reader.ts'
+import { keptBy, listBackups, readBackup } from '../helpers/second-reader.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 
 const first = 'shop.20261122T020000Z.00aa'
@@ -43,6 +44,24 @@ describe('a reader written from docs/format.md alone', () => {
     expect(after?.manifest.predecessor?.run).toBe(first)
     expect(opened.manifest.stored.bytes).toBeLessThan(archive.length)
     expect((await indexOf(repository.storage, opened)).size).toBeGreaterThan(opened.manifest.stored.segments)
+  })
+
+  it.each<Cipher>(['aes-256-gcm', 'none'])('reads who keeps a backup, written with %s', async (cipher) => {
+    await using repository = await testRepository(cipher)
+    const opened = await repository.backUp({ run: first, streams: { archive: content(1) } })
+    const say = (action: 'keep' | 'release', by: string) =>
+      keepBackup(repository.storage, opened, { action, by, now: new Date(0), reason: undefined })
+    const kept = () => keptBy(repository.directory, source, first, repository.secret)
+    await say('keep', 'ann')
+    expect(kept()).toBe('ann')
+    await say('release', 'bob')
+    expect(kept()).toBeUndefined()
+    await say('keep', 'eve')
+    expect(kept()).toBe('eve')
+    const [path = ''] = (await readdir(join(repository.directory, source, 'keeps'))).sort().reverse()
+    const word = join(repository.directory, source, 'keeps', path)
+    await writeFile(word, (await readFile(word, 'utf8')).replace('eve', 'ann'))
+    expect(kept()).toBe('?')
   })
 
   it('opens a repository whose key is a passphrase, in whatever Unicode form it is typed', async () => {

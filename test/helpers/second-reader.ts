@@ -117,22 +117,53 @@ export function readBackup(
 }
 
 function openManifest(name: string, object: Buffer, secret: string | undefined) {
-  const [first, second, end, ...more] = object.toString('utf8').split('\n')
-  if (first === undefined || second === undefined || end !== '' || more.length > 0)
-    throw new Error('not two lines')
+  const [first, mac] = twoLines(object)
   const manifest = JSON.parse(first) as Manifest
-  const { mac } = JSON.parse(second) as { mac: { algorithm: string; value: string } }
   if (manifest.format !== 1 || manifest.kind !== 'manifest') throw new Error('not a manifest of format 1')
   if (manifest.key !== null && secret === undefined) throw new Error('a key is needed')
   const dataKey = manifest.key === null ? undefined : openKey(manifest.key, secret ?? '')
-  const bytes = Buffer.from(`${name}\0${first}`)
   const authenticated = mac.algorithm === 'hmac-sha256'
   if (authenticated && dataKey === undefined) throw new Error('a MAC without a key')
   if (!authenticated && mac.algorithm !== 'sha256') throw new Error(`unknown algorithm ${mac.algorithm}`)
-  const value =
-    authenticated && dataKey !== undefined ? hmac(subkey(dataKey, 'manifest'), bytes) : sha256(bytes)
-  if (value.toString('hex') !== mac.value) throw new Error('the manifest was altered')
+  if (codeOf(name, first, authenticated ? dataKey : undefined) !== mac.value)
+    throw new Error('the manifest was altered')
   return { manifest, authenticated, dataKey }
+}
+
+function twoLines(object: Buffer): [string, { algorithm: string; value: string }] {
+  const [first, second, end, ...more] = object.toString('utf8').split('\n')
+  if (first === undefined || second === undefined || end !== '' || more.length > 0)
+    throw new Error('not two lines')
+  return [first, (JSON.parse(second) as { mac: { algorithm: string; value: string } }).mac]
+}
+
+function codeOf(name: string, line: string, dataKey: Buffer | undefined): string {
+  const bytes = Buffer.from(`${name}\0${line}`)
+  return (dataKey === undefined ? sha256(bytes) : hmac(subkey(dataKey, 'manifest'), bytes)).toString('hex')
+}
+
+/** Whether a backup is kept, and by whom; `?` where that cannot be read. */
+export function keptBy(
+  directory: string,
+  source: string,
+  run: string,
+  secret: string | undefined,
+): string | undefined {
+  const place = join(directory, source, 'keeps')
+  const pattern = new RegExp(`^${run.replaceAll('.', '\\.')}\\.(\\d+)\\.json$`)
+  const times = readdirSync(place).flatMap((name) => pattern.exec(name)?.[1] ?? [])
+  const newest = times.sort((a, b) => Number(b) - Number(a))[0]
+  if (newest === undefined) return undefined
+  const manifest = `${source}/backups/${run}.json`
+  const { dataKey } = openManifest(manifest, readFileSync(join(directory, manifest)), secret)
+  const name = `${source}/keeps/${run}.${newest}.json`
+  const [line, mac] = twoLines(readFileSync(join(directory, name)))
+  const word = JSON.parse(line) as Record<'kind' | 'run' | 'action' | 'by', string>
+  const isGenuine =
+    mac.algorithm === (dataKey === undefined ? 'sha256' : 'hmac-sha256') &&
+    codeOf(name, line, dataKey) === mac.value
+  if (!isGenuine || word.kind !== 'keep' || word.run !== run) return '?'
+  return word.action === 'release' ? undefined : word.by
 }
 
 function openKey({ format, kind, id, kdf, check, wrapped }: KeyRecord, secret: string): Buffer {

@@ -44,13 +44,13 @@ function run(args: readonly string[], changes: Record<string, string> = {}): Pro
   return runCommand(args, { directory: directory.path, env: { ...settings, ...changes } })
 }
 
-async function json(
+async function json<Document = Record<string, never>>(
   args: readonly string[],
   changes: Record<string, string> = {},
-): Promise<Record<string, never>> {
+): Promise<Document> {
   const { stdout, stderr, status } = await run([...args, '--json'], changes)
   expect({ status, stderr }).toMatchObject({ status: 0 })
-  return JSON.parse(stdout) as Record<string, never>
+  return JSON.parse(stdout) as Document
 }
 
 /** A copy of BACKUP_DIR, to be damaged. */
@@ -137,13 +137,39 @@ describe('prune', () => {
   it('shows its plan without touching anything, asks, and does it with --yes', async () => {
     const path = { BACKUP_DIR: await copy('pruned') }
     const { stdout } = await run(['prune', '--dry-run'], path)
-    expect(stdout).toMatch(new RegExp(`^${recent} +local +stays +younger than 30 days$`, 'm'))
-    expect(stdout).toMatch(new RegExp(`^${old} +local +goes +40 days old$`, 'm'))
-    const unasked = await run(['prune'], path)
-    expect(unasked.stderr).toContain('npx --no securyflex-backup prune --yes')
+    expect(stdout).toMatch(
+      new RegExp(`^${recent} +local +stays +younger than 30 days; the newest good one$`, 'm'),
+    )
+    expect(stdout).toMatch(
+      new RegExp(`^${old} +local +goes +\\d\\S* \\w+ +40 days old, and no rule keeps it$`, 'm'),
+    )
+    const unasked = await run(['prune', '--destination', 'local'], path)
+    expect(unasked.stderr).toContain('npx --no securyflex-backup prune --destination local --yes')
     expect(unasked.status).toBe(2)
+    expect((await run(['prune', '--destination', 'nas', '--dry-run'], path)).stderr).toContain(
+      'one of: local',
+    )
     expect(await json(['prune', '--yes'], path)).toMatchObject({ removed: true, backups: 1 })
     expect(await json(['list'], path)).toMatchObject({ backups: [{ run: recent }] })
+  })
+
+  it('goes by the rules that are set', async () => {
+    const dry = ['prune', '--dry-run']
+    expect(await json(dry, { BACKUP_RETENTION_MONTHLY: '2' })).toMatchObject({
+      removed: false,
+      plans: [
+        { source: 'shop', destination: 'local', refused: null, decisions: [{ keep: true }, { keep: true }] },
+      ],
+    })
+    const { plans } = await json(dry, { BACKUP_RETENTION_DAILY: '1' })
+    expect(plans).toMatchObject([
+      {
+        decisions: [
+          { run: recent, keep: true, bytes: null },
+          { run: old, keep: false, bytes: expect.any(Number) },
+        ],
+      },
+    ])
   })
 })
 
@@ -227,6 +253,35 @@ describe('with Redis and no worker', () => {
     const { stdout, status } = await run(['status'], { BACKUP_CRON: '30 4 * * *' })
     expect(stdout).toMatch(/ 04:30:00 Europe\/Amsterdam \(\S+ 0[23]:30:00 UTC\)/)
     expect(status).toBe(0)
+  })
+})
+
+describe('keep', () => {
+  it('keeps a backup from prune until it is released, shows it in the list, and says who did it', async () => {
+    const path = { BACKUP_DIR: await copy('kept'), REDIS_URL: redis.url }
+    expect((await run(['keep', old, '--reason', 'before the move'], path)).stdout).toBe(
+      `${old} at local is kept until it is released.\n`,
+    )
+    expect((await run(['keep', old], path)).stdout).toBe(`${old} at local was kept already.\n`)
+    const dry = await run(['prune', '--dry-run'], path)
+    expect(dry.stdout).toMatch(
+      new RegExp(`^${old} +local +stays +kept by command line .*: before the move$`, 'm'),
+    )
+    expect((await run(['list'], path)).stdout).toMatch(new RegExp(`^${old}.*readable, kept$`, 'm'))
+    const kept = { by: expect.stringMatching(/^command line/), reason: 'before the move' }
+    expect(await json(['list'], path)).toMatchObject({ backups: [{ kept: null }, { run: old, kept }] })
+    expect(await json(['prune', '--yes'], path)).toMatchObject({ backups: 0 })
+    expect(await json(['keep', old, '--release'], path)).toEqual({
+      results: [{ run: old, destination: 'local', kept: false, changed: true }],
+    })
+    expect(await json(['prune', '--yes'], path)).toMatchObject({ backups: 1 })
+    const { actions } = await json<{ actions: object[] }>(['status'], path)
+    expect(actions.slice(0, 3)).toMatchObject([
+      { what: 'prune', subject: 'shop' },
+      { what: 'release', subject: old },
+      { what: 'keep', subject: old, detail: 'at local: before the move' },
+    ])
+    expect((await run(['keep', old], path)).status).toBe(3)
   })
 })
 

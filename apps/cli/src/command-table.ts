@@ -17,6 +17,7 @@ export const commandTable: Readonly<Record<string, () => Promise<Add>>> = {
   export: async () => (await import('./commands/export.ts')).addExport,
   verify: async () => (await import('./commands/verify.ts')).addVerify,
   copy: async () => (await import('./commands/copy.ts')).addCopy,
+  keep: async () => (await import('./commands/keep.ts')).addKeep,
   prune: async () => (await import('./commands/prune.ts')).addPrune,
   'enqueue-job': async () => (await import('./commands/enqueue-job.ts')).addEnqueueJob,
   cancel: async () => (await import('./commands/cancel.ts')).addCancel,

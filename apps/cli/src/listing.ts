@@ -1,6 +1,13 @@
 import type { ErrorCode } from '@securyflex/shared/errors'
 import type { KeyRing } from '@securyflex/shared/keys'
-import { type FoundBackup, findBackups, timeOfRun } from '@securyflex/shared/repository'
+import {
+  type FoundBackup,
+  findBackups,
+  type Kept,
+  listKeeps,
+  readKept,
+  timeOfRun,
+} from '@securyflex/shared/repository'
 import type { Storage } from '@securyflex/shared/storage'
 
 /** One backup at one destination, as `list` shows it. Unknown is null: the document must be the same in every line. */
@@ -19,6 +26,12 @@ export interface ListedBackup {
   readonly partial: boolean | null
   /** `none` without encryption. */
   readonly cipher: string | null
+  /** Who keeps it from being pruned, since when and why; null if nobody does. */
+  readonly kept: {
+    readonly by: string | null
+    readonly at: string | null
+    readonly reason: string | null
+  } | null
   /** Why it cannot be read. */
   readonly problem: string | null
 }
@@ -32,15 +45,29 @@ export async function listBackups(
   const backups: ListedBackup[] = []
   for (const storage of storages) {
     for (const source of sources) {
+      const keeps = await listKeeps(storage, source)
       for await (const found of findBackups(storage, source, keys)) {
-        backups.push(listed(found, source, storage.name, keys))
+        const { run, opened } = found
+        // Without its key a word about a backup cannot be read: then it counts as kept.
+        const kept = await readKept(storage, run, opened?.key, keeps)
+        backups.push({ ...listed(found, source, storage.name, keys), kept: shown(kept) })
       }
     }
   }
   return backups.sort((a, b) => b.time.localeCompare(a.time) || a.run.localeCompare(b.run))
 }
 
-function listed(found: FoundBackup, source: string, destination: string, keys: KeyRing): ListedBackup {
+function shown(kept: Kept | undefined): ListedBackup['kept'] {
+  if (kept === undefined) return null
+  return { by: kept.by ?? null, at: kept.at ?? null, reason: kept.reason ?? null }
+}
+
+function listed(
+  found: FoundBackup,
+  source: string,
+  destination: string,
+  keys: KeyRing,
+): Omit<ListedBackup, 'kept'> {
   const { run, opened, problem } = found
   const common = { run, source, time: timeOfRun(run).toISOString(), destination }
   if (opened === undefined) {

@@ -41,6 +41,19 @@ export async function answeringRepositories(config: Config): Promise<Storage[]> 
 }
 
 /**
+ * The stores of one destination, or of all.
+ * @throws USAGE for one that is not configured, listing those there are
+ */
+export function openNamed(config: Config, destination: string | undefined): Storage[] {
+  const storages = openRepositories(config)
+  const named = storages.filter(({ name }) => destination === undefined || name === destination)
+  if (named.length > 0) return named
+  throw new BackupError('USAGE', `There is no destination “${destination ?? ''}”.`, {
+    hint: `Write one of: ${storages.map(({ name }) => name).join(', ')}.`,
+  })
+}
+
+/**
  * The sources to look at: the one that is asked for, or a group with its databases, else all that are configured or have a backup.
  * @throws SOURCE_UNKNOWN for one that is neither, listing those there are
  */

@@ -1,18 +1,17 @@
 import type { Config } from '@securyflex/shared/config'
-import { asBackupError, BackupError } from '@securyflex/shared/errors'
+import { asBackupError, type BackupError } from '@securyflex/shared/errors'
 import type { KeyRing } from '@securyflex/shared/keys'
 import {
   BackupReader,
   checkBackup,
   type Checked,
-  listRuns,
   type OpenManifest,
   parseRunId,
   readBackup,
 } from '@securyflex/shared/repository'
 import type { SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
-import { oneSource } from './repositories.ts'
+import { findPlaces } from './places.ts'
 
 export interface Verification {
   readonly config: Config
@@ -42,35 +41,11 @@ export interface Verified {
  * @throws BACKUP_NOT_FOUND if no destination has it
  */
 export async function verifyBackup(verification: Verification): Promise<Verified[]> {
-  const places = await findPlaces(verification)
+  const { config, storages, backup, source } = verification
+  const places = await findPlaces(config, storages, backup, source)
   const results: Verified[] = []
   for (const { storage, run } of places) results.push(await verifyAt(verification, storage, run))
   return results
-}
-
-interface Place {
-  readonly storage: Storage
-  readonly run: string
-}
-
-async function findPlaces(verification: Verification): Promise<Place[]> {
-  const { config, backup, storages } = verification
-  const source =
-    backup === 'latest' ? await oneSource(config, storages, verification.source) : parseRunId(backup)?.source
-  if (source === undefined) throw notFound(backup, storages)
-  const perStorage = await Promise.all(storages.map((storage) => listRuns(storage, source)))
-  const wanted = backup === 'latest' ? perStorage.flat().sort().at(-1) : backup
-  const places = storages.filter((_, index) => perStorage[index]?.includes(wanted ?? ''))
-  if (wanted === undefined || places.length === 0) throw notFound(backup, storages)
-  return places.map((storage) => ({ storage, run: wanted }))
-}
-
-function notFound(backup: string, storages: readonly Storage[]): BackupError {
-  const where = storages.map(({ shown }) => shown).join(', ')
-  const what = backup === 'latest' ? 'There is no backup' : `There is no backup “${backup}”`
-  return new BackupError('BACKUP_NOT_FOUND', `${what} in ${where}.`, {
-    hint: 'See what there is with: npx --no securyflex-backup list',
-  })
 }
 
 async function verifyAt(verification: Verification, storage: Storage, run: string): Promise<Verified> {

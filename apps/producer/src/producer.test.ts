@@ -158,7 +158,7 @@ describe('a plan for schedules', () => {
 
 describe('schedules in Redis', () => {
   const apply = async (config: Config, now = new Date()) => {
-    const storages = await Promise.all(config.destinations.map(openStorage))
+    const storages = await Promise.all(config.destinations.map((one) => openStorage(one)))
     await applySchedules(config, queues, logger, now, storages)
   }
   const fired = async () => (await queues.get('schedule').getDelayed()).map(({ id, delay }) => [id, delay])
@@ -239,7 +239,7 @@ describe('schedules in Redis', () => {
     expect(await queues.get('run').count()).toBe(0)
 
     await redis.flushall()
-    const storages = await Promise.all(configure().destinations.map(openStorage))
+    const storages = await Promise.all(configure().destinations.map((one) => openStorage(one)))
     const began = (run: string) => writeReport(storages, beganAs(run), new KeyRing(configure().keys))
     await began('shop.20261122T010003Z.0001')
     await Promise.all([apply(configure(), late), apply(configure(), late)])

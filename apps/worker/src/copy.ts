@@ -5,6 +5,7 @@ import {
   BackupReader,
   checkBackup,
   copyBackup,
+  keptByRules,
   listRuns,
   readBackup,
   timeOfRun,
@@ -13,7 +14,6 @@ import type { Storage } from '@securyflex/shared/storage'
 import { storageOf } from './context.ts'
 import type { StepCall, StepDefinition } from './step.ts'
 
-const day = 24 * 60 * 60 * 1000
 /** Backups of another destination that are looked at, newest first: their reports say what was to be here. */
 const most = 30
 
@@ -40,18 +40,20 @@ interface Gap {
   readonly from: Storage
 }
 
-/** What `to` misses and has not outlived, newest first, each with a destination that has it. */
+/** What `to` misses and its next prune would leave, newest first, each with a destination that has it. */
 async function findGaps(call: StepCall<'copy'>, to: Storage): Promise<Gap[]> {
   const { payload, config, clock, signal, logger } = call
   const { source } = payload
-  const { destinations, retentionDays } = settingsOf(config, source)
-  const oldest = clock().getTime() - retentionDays * day
+  const { destinations, retention, timeZone } = settingsOf(config, source)
   const known = new Set(await listRuns(to, source))
   const gaps: Gap[] = []
   for (const from of destinations.filter((name) => name !== to.name).map((name) => storageOf(call, name))) {
     try {
-      for (const run of (await listRuns(from, source)).slice(0, most)) {
-        if (known.has(run) || timeOfRun(run).getTime() < oldest) continue
+      const runs = await listRuns(from, source)
+      const dated = runs.map((run) => ({ run, time: timeOfRun(run), counts: true }))
+      const wanted = keptByRules(dated, retention, clock(), timeZone)
+      for (const run of runs.slice(0, most)) {
+        if (known.has(run) || !wanted.has(run)) continue
         if (!(await wasLeftOut(call, from, run))) continue
         known.add(run)
         gaps.push({ run, from })

@@ -33,7 +33,7 @@ import { removeLostRuns } from './housekeeping.ts'
 import { sealerOf } from './place.ts'
 import { RedisWatch } from './redis-watch.ts'
 import { StallWatch } from './stall-watch.ts'
-import type { StepCall, StepDefinition } from './step.ts'
+import { type StepCall, type StepDefinition, warner } from './step.ts'
 
 /** Of the session that holds the snapshot, in pg_stat_activity. */
 const applicationName = 'securyflex-backup'
@@ -223,7 +223,7 @@ async function findReferences(sought: ReferencesSought): Promise<(KnownSegments 
       return wantsNothing
     }
     try {
-      return (await predecessorOf(storage, source, keys, key))?.index
+      return (await predecessorOf(storage, source, keys, key, warner(call)))?.index
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof BackupError)) throw error

@@ -1,4 +1,5 @@
 import { settingsOf } from '@securyflex/shared/config'
+import { unsoundRuns } from '@securyflex/shared/history'
 import { prune } from '@securyflex/shared/repository'
 import { storageOf } from './context.ts'
 import type { StepDefinition } from './step.ts'
@@ -10,21 +11,38 @@ export const pruneStep: StepDefinition<'prune'> = {
     const { payload, keys, config, signal, clock, logger } = call
     const { source, destination, retentionDays } = payload
     const storage = storageOf(call, destination)
-    const { cipher, retentionMinimum } = settingsOf(config, source)
-    const { plan, backups, segments } = await prune({
+    const { cipher, retention, timeZone } = settingsOf(config, source)
+    const { plan, ...pruned } = await prune({
       storage,
       source,
       keys,
       installation: config.installation,
       acceptChecksums: cipher === 'none',
-      retentionDays,
-      keepAtLeast: retentionMinimum,
+      retention: { ...retention, days: longer(retention.days, retentionDays) },
+      timeZone,
+      unsound: (runs) => unsoundRuns(storage, keys, runs),
       now: clock(),
       signal,
+      passed: (place) => call.passed(`prune:${place}`),
     })
-    for (const { run, why } of plan.decisions.filter(({ keep }) => !keep)) {
+    for (const { run, why } of pruned.removed) {
       logger.info(`Removed the backup ${run} from ${destination}: ${why}.`)
     }
-    return plan.refused === undefined ? { backups, segments } : { backups, segments, refused: plan.refused }
+    const { backups, segments, bytes, locked, denied, unswept } = pruned
+    return {
+      backups,
+      segments,
+      bytes,
+      locked,
+      ...(plan.refused === undefined ? {} : { refused: plan.refused }),
+      ...(denied === undefined ? {} : { denied }),
+      ...(unswept === undefined ? {} : { unswept }),
+    }
   },
+}
+
+/** A request decides on every backup of the source: it may keep them longer, and not have them removed. */
+function longer(configured: number | undefined, requested: number | undefined): number | undefined {
+  if (configured === undefined || requested === undefined) return configured ?? requested
+  return Math.max(configured, requested)
 }

@@ -82,11 +82,11 @@ function reportDestination({
 }
 
 function pruneWarning({ destination, pruned }: Standing): string[] {
-  const refused = refusalOf(pruned)
-  return refused === undefined ? [] : [`Nothing was pruned at ${destination}: ${refused}`]
-}
-
-function refusalOf(pruned: Standing['pruned']): string | undefined {
-  if (pruned?.failure !== undefined) return pruned.failure.reason
-  return pruned?.value !== undefined && 'refused' in pruned.value ? pruned.value.refused : undefined
+  if (pruned?.failure !== undefined) return [`Nothing was pruned at ${destination}: ${pruned.failure.reason}`]
+  if (pruned?.value === undefined || 'skipped' in pruned.value) return []
+  const { refused, denied, unswept } = pruned.value
+  if (refused !== undefined) return [`Nothing was pruned at ${destination}: ${refused}`]
+  if (denied !== undefined)
+    return [`Old backups stay at ${destination} until one who may removes them: ${denied}`]
+  return unswept === undefined ? [] : [`No space was freed at ${destination}: ${unswept}`]
 }

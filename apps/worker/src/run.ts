@@ -152,8 +152,7 @@ async function settle(context: WorkerContext, job: Job, request: Payloads['run']
       compression: request.options.compression ?? settings.compression,
       cipher: request.options.cipher ?? settings.cipher,
       fingerprint: request.options.fingerprint ?? settings.fingerprint,
-      // It decides on every backup of the source: a request may keep them longer, and not have them removed.
-      retentionDays: Math.max(request.options.retentionDays ?? 0, settings.retentionDays),
+      retentionDays: request.options.retentionDays ?? settings.retention.days ?? 0,
       ...(isPartial(settings.selection)
         ? { selection: structuredClone(settings.selection) as Selected }
         : {}),
@@ -267,7 +266,8 @@ async function addChildren(
       return
     case 'prune':
       for (const destination of next.destinations) {
-        const payload = { ...common, destination, retentionDays: options.retentionDays }
+        const { retentionDays } = request.options
+        const payload = { ...common, destination, ...(retentionDays === undefined ? {} : { retentionDays }) }
         await addChild(queues, id, 'prune', at(destination, next.dump), payload)
       }
       return

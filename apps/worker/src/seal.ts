@@ -12,7 +12,7 @@ import type { Attempt } from '@securyflex/shared/spool'
 import type { Storage } from '@securyflex/shared/storage'
 import { storageOf } from './context.ts'
 import { sealerOf } from './place.ts'
-import type { StepCall, StepDefinition } from './step.ts'
+import { type StepCall, type StepDefinition, warner } from './step.ts'
 import { productVersion } from './version.ts'
 
 /** Makes the backup exist at one destination. */
@@ -31,7 +31,7 @@ export const sealStep: StepDefinition<'seal'> = {
     // The key of the attempt, not today's: it sealed the segments that this manifest names.
     const key = facts.key === null ? undefined : await keys.open(facts.key)
     const writing = { key, installation: await ownInstallation(call, storage) }
-    const predecessor = await predecessorOf(storage, source, keys, key)
+    const predecessor = await predecessorOf(storage, source, keys, key, warner(call))
     const added = await addedAt(attempt, destination, dump.batches)
     const opened = await sealBackup({
       storage,

@@ -38,6 +38,15 @@ export interface StepDefinition<S extends keyof Results> {
   readonly gaveUp?: (call: StepCall<S>, error: BackupError) => Promise<void>
 }
 
+/** Says in a step's log what does not end it. */
+export function warner({
+  logger,
+}: Pick<WorkerContext, 'logger'>): (text: string, error: BackupError) => void {
+  return (text, error) => {
+    logger.warn(text, { error })
+  }
+}
+
 /** Why a running step was told to stop. */
 export type StopReason = 'cancelled' | 'shutdown' | 'lock lost'
 

@@ -36,7 +36,9 @@ function table(backups: readonly ListedBackup[], timeZone: string): string {
     backup.stored === null ? '?' : size(backup.stored),
     backup.cipher ?? '?',
     backup.destination,
-    backup.partial ? `${backup.state}, partial` : backup.state,
+    [backup.state, ...(backup.partial ? ['partial'] : []), ...(backup.kept === null ? [] : ['kept'])].join(
+      ', ',
+    ),
   ])
   const problems = backups.flatMap(({ run, problem }) => (problem === null ? [] : [`\n${run}: ${problem}`]))
   return (

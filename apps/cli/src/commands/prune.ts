@@ -1,17 +1,29 @@
 import { type Config, settingsOf } from '@securyflex/shared/config'
+import { BackupError } from '@securyflex/shared/errors'
+import { unsoundRuns } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
-import { makePrunePlan, prune, type PruneOptions, type PrunePlan } from '@securyflex/shared/repository'
+import {
+  makePrunePlan,
+  prune,
+  type Pruned,
+  type PruneOptions,
+  type PrunePlan,
+  type PruneWeight,
+  weighPrune,
+} from '@securyflex/shared/repository'
 import type { Storage } from '@securyflex/shared/storage'
 import type { Command } from 'commander'
+import { writeDown } from '../audit.ts'
 import { configure } from '../configuration.ts'
 import { interruptible } from '../interruption.ts'
 import { confirm } from '../output/confirm.ts'
-import { examples, typed } from '../output/examples.ts'
-import { columns, print, printJson } from '../output/print.ts'
-import { count } from '../output/written.ts'
-import { openRepositories, sourcesOf } from '../repositories.ts'
+import { examples, quoted, typed } from '../output/examples.ts'
+import { columns, note, print, printJson } from '../output/print.ts'
+import { count, size } from '../output/written.ts'
+import { openNamed, sourcesOf } from '../repositories.ts'
 
 interface Flags {
+  readonly destination?: string
   readonly dryRun?: true
   readonly yes?: true
   readonly json?: true
@@ -20,16 +32,17 @@ interface Flags {
 export function addPrune(program: Command): void {
   program
     .command('prune')
-    .description('remove backups older than BACKUP_RETENTION_DAYS; runs do this by themselves')
+    .description('remove the backups that no rule of retention keeps; runs do this by themselves')
     .argument('[source]', 'only of this source')
-    .option('--dry-run', 'only show which would stay, which would go, and why')
+    .option('--destination <name>', 'only there')
+    .option('--dry-run', 'only show which would stay, which would go, why, and what that frees')
     .option('--yes', 'do not ask')
     .option('--json', 'print one JSON document; without --dry-run it needs --yes')
     .addHelpText(
       'after',
       examples(
         ['prune --dry-run', 'shows the plan'],
-        ['prune shop --yes', 'removes the old backups of shop'],
+        ['prune shop --destination local --yes', 'removes the old backups of shop there'],
       ),
     )
     .action((source: string | undefined, flags: Flags) =>
@@ -41,6 +54,7 @@ export function addPrune(program: Command): void {
 interface Planned {
   readonly options: PruneOptions
   readonly plan: PrunePlan
+  readonly weight: PruneWeight
 }
 
 async function pruneCommand(
@@ -49,69 +63,144 @@ async function pruneCommand(
   flags: Flags,
   signal: AbortSignal,
 ): Promise<void> {
-  const planned = await makePlans(config, source, signal)
+  const planned = await makePlans(config, source, flags.destination, signal)
   const going = planned.flatMap(({ plan }) => plan.decisions.filter(({ keep }) => !keep))
-  if (!flags.json) print(table(planned))
+  if (!flags.json) show(planned)
   if (flags.dryRun || (going.length === 0 && !flags.yes)) {
     if (flags.json) printJson({ removed: false, plans: planned.map(toJson) })
-    else if (going.length === 0) print('Nothing is to be removed.')
+    else if (going.length === 0) print('No backup is to be removed.')
     return
   }
   await confirm(`Remove ${count(going.length, 'backup')} for good?`, {
     yes: flags.yes ?? false,
-    line: typed(`prune ${source === undefined ? '' : `${source} `}--yes`),
+    line: typed(lineOf(source, flags)),
   })
-  const done = []
-  for (const { options } of planned) done.push(await prune(options))
-  const [backups, segments] = [sum(done.map((one) => one.backups)), sum(done.map((one) => one.segments))]
-  if (flags.json) printJson({ removed: true, backups, segments, plans: planned.map(toJson) })
-  else
-    print(`Removed ${count(backups, 'backup')} and ${count(segments, 'segment')} that no other backup needs.`)
+  const done: Done[] = []
+  for (const one of planned) {
+    // Only what was shown may go: what has grown old meanwhile is another day's.
+    const shown = one.plan.decisions.flatMap(({ run, keep }) => (keep ? [] : [run]))
+    const pruned = await prune(one.options, new Set(shown))
+    done.push({ ...one, pruned })
+    await writeDownPruned(config, one.options, pruned)
+  }
+  report(done, flags)
 }
+
+const lineOf = (source: string | undefined, { destination }: Flags) =>
+  [
+    'prune',
+    ...(source === undefined ? [] : [quoted(source)]),
+    ...(destination === undefined ? [] : ['--destination', quoted(destination)]),
+    '--yes',
+  ].join(' ')
 
 async function makePlans(
   config: Config,
   source: string | undefined,
+  destination: string | undefined,
   signal: AbortSignal,
 ): Promise<Planned[]> {
-  const storages = openRepositories(config)
+  const storages = openNamed(config, destination)
   const planned: Planned[] = []
   for (const name of await sourcesOf(config, storages, source)) {
     for (const storage of storages) {
       const options = optionsOf(config, storage, name, signal)
-      planned.push({ options, plan: await makePrunePlan(options) })
+      const plan = await makePrunePlan(options)
+      planned.push({ options, plan, weight: await weighPrune(options, plan) })
     }
   }
   return planned
 }
 
 function optionsOf(config: Config, storage: Storage, source: string, signal: AbortSignal): PruneOptions {
-  const { cipher, retentionDays, retentionMinimum } = settingsOf(config, source)
+  const { cipher, retention, timeZone } = settingsOf(config, source)
+  const keys = new KeyRing(config.keys)
   return {
     storage,
     source,
-    keys: new KeyRing(config.keys),
+    keys,
     installation: config.installation,
     acceptChecksums: cipher === 'none',
-    retentionDays,
-    keepAtLeast: retentionMinimum,
+    retention,
+    timeZone,
+    unsound: (runs) => unsoundRuns(storage, keys, runs),
     now: new Date(),
     signal,
   }
 }
 
-function table(planned: readonly Planned[]): string {
-  const rows = planned.flatMap(({ options, plan }) =>
-    plan.decisions.map(({ run, keep, why }) => [run, options.storage.name, keep ? 'stays' : 'goes', why]),
+function show(planned: readonly Planned[]): void {
+  const rows = planned.flatMap(({ options, plan, weight }) =>
+    plan.decisions.map(({ run, keep, why }) => {
+      const freed = weight.backups.get(run)
+      const frees = keep ? '' : freed === undefined ? '?' : size(freed)
+      return [run, options.storage.name, keep ? 'stays' : 'goes', frees, why]
+    }),
   )
-  return columns([['backup', 'destination', '', 'because'], ...rows])
+  print(columns([['backup', 'destination', '', 'frees', 'because'], ...rows]))
+  for (const { options, plan, weight } of planned) {
+    const at = `${options.source} at ${options.storage.name}`
+    const { now, later, unswept } = weight
+    if (plan.refused !== undefined) note(`Of ${at} nothing may be removed: ${plan.refused}`)
+    else if (unswept !== undefined) note(`Of ${at} no segment may be removed: ${unswept}`)
+    else if (now + later > 0)
+      print(`Of ${at} ${size(now)} would be freed at once, ${size(later)} when it has been there for 7 days.`)
+  }
 }
 
-function toJson({ options, plan }: Planned): object {
+type Done = Planned & { readonly pruned: Pruned }
+
+async function writeDownPruned(
+  config: Config,
+  { storage, source }: PruneOptions,
+  { backups, bytes }: Pruned,
+) {
+  if (backups === 0 && bytes === 0) return
+  const detail = `${count(backups, 'backup')} (${size(bytes)}) at ${storage.name}`
+  await writeDown(config, { what: 'prune', subject: source, detail })
+}
+
+/** @throws STORAGE_REFUSED if somewhere nothing may be removed, after all else was done and told */
+function report(done: readonly Done[], flags: Flags): void {
+  const sum = (of: (pruned: Pruned) => number) => done.reduce((total, one) => total + of(one.pruned), 0)
+  const [backups, segments, bytes, locked] = [
+    sum((one) => one.backups),
+    sum((one) => one.segments),
+    sum((one) => one.bytes),
+    sum((one) => one.locked),
+  ]
+  if (flags.json) {
+    printJson({ removed: true, backups, segments, bytes, locked, plans: done.map(toJson) })
+  } else {
+    print(
+      `Removed ${count(backups, 'backup')} and ${count(segments, 'segment')} (${size(bytes)}) that no other backup needs.`,
+    )
+    if (locked > 0)
+      print(`${count(locked, 'object is', 'objects are')} locked there; a prune after the lock removes them.`)
+    for (const { options, pruned } of done) {
+      if (pruned.unswept !== undefined && pruned.plan.refused === undefined)
+        note(`Of ${options.source} at ${options.storage.name} no segment was removed: ${pruned.unswept}`)
+    }
+  }
+  const denied = done.find(({ pruned }) => pruned.denied !== undefined)
+  if (denied === undefined) return
+  throw new BackupError(
+    'STORAGE_REFUSED',
+    `Nothing may be removed from ${denied.options.storage.name}: ${denied.pruned.denied ?? ''}`,
+    { hint: 'Prune with credentials that may delete, from another machine if need be; docs/retention.md.' },
+  )
+}
+
+function toJson({ options, plan, weight, pruned }: Planned & { readonly pruned?: Pruned }): object {
   const { refused, decisions } = plan
-  return { source: options.source, destination: options.storage.name, refused: refused ?? null, decisions }
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0)
+  return {
+    source: options.source,
+    destination: options.storage.name,
+    refused: refused ?? null,
+    decisions: decisions.map((one) => ({ ...one, bytes: weight.backups.get(one.run) ?? null })),
+    bytes: { now: weight.now, later: weight.later },
+    unswept: pruned?.unswept ?? weight.unswept ?? null,
+    denied: pruned?.denied ?? null,
+    locked: pruned?.locked ?? 0,
+  }
 }

@@ -73,10 +73,7 @@ export interface SourceSettings {
   readonly latenessHours: number
   /** What becomes of a request while a run of the source is under way. */
   readonly overlap: 'skip' | 'again'
-  /** Days for which a backup is kept; at least 1. */
-  readonly retentionDays: number
-  /** The newest backups that are kept whatever their age; at least 1. */
-  readonly retentionMinimum: number
+  readonly retention: Retention
   readonly compression: Compression
   readonly cipher: Cipher
   readonly fingerprint: FingerprintLevel
@@ -85,6 +82,24 @@ export interface SourceSettings {
   /** Where outcomes are told, besides the dashboard. */
   readonly channels: readonly Channel[]
   readonly selection: Selection
+}
+
+/**
+ * Which backups are kept: each that some rule keeps. A rule that is undefined keeps none; the counts are at least 1.
+ * Periods are those of the source's time zone; docs/retention.md.
+ */
+export interface Retention {
+  /** Those that are younger than so many days of 24 hours. */
+  readonly days: number | undefined
+  /** The newest. */
+  readonly last: number | undefined
+  /** The newest of each of the newest days, weeks (from Monday), months and years that have a backup. */
+  readonly daily: number | undefined
+  readonly weekly: number | undefined
+  readonly monthly: number | undefined
+  readonly yearly: number | undefined
+  /** The newest good ones, whatever the rules say. */
+  readonly minimum: number
 }
 
 /** A way on which outcomes are told. */

@@ -3,6 +3,7 @@ import { type Destination, shownPlace } from './destinations/destination.ts'
 import { secretSettings } from './destinations/said.ts'
 import type { ConfigurationFile } from './file/read.ts'
 import { load, type Loaded, type LoadOptions } from './load.ts'
+import { retentionRules, saysRules } from './retention.ts'
 import { settingTable } from './setting-table.ts'
 import { type VariableName, variables } from './variables.ts'
 
@@ -135,10 +136,23 @@ function explainSettings(
   const ways = own === undefined ? [['defaults']] : [own, ['defaults']]
   return settingTable.map(({ path, variables: names, shown }) => {
     const keys = path.split('.')
-    const way = ways.map((one) => [...one, ...keys]).find((one) => at(file?.content, one) !== undefined)
+    const way = ways
+      .flatMap((one) => [[...one, ...keys], ...replacing(path, [...one, 'retention'], file)])
+      .find((one) => at(file?.content, one) !== undefined)
     const from = way === undefined || file === undefined ? given(...names) : file.place(way)
     return { setting: path, value: shown(settings), from }
   })
+}
+
+/** Who names one rule of retention names all: what is not there has been replaced there. */
+function replacing(
+  path: string,
+  retention: readonly string[],
+  file: ConfigurationFile | undefined,
+): (readonly string[])[] {
+  const isRule = retentionRules.some((rule) => path === `retention.${rule}`)
+  const said = at(file?.content, retention)
+  return isRule && typeof said === 'object' && said !== null && saysRules(said) ? [retention] : []
 }
 
 function at(content: unknown, keys: readonly string[]): unknown {

@@ -12,6 +12,7 @@ export type {
   RedisAddress,
   RedisTls,
   RequestedOptions,
+  Retention,
   Schedule,
   Selection,
   Source,

@@ -47,7 +47,7 @@ it('an empty environment is a valid configuration', () => {
       schedules: [{ cron: '0 2 * * *', timeZone: 'Europe/Amsterdam' }],
       compression: { algorithm: 'zstd', level: 2 },
       cipher: 'none',
-      retentionDays: 30,
+      retention: { days: 30, daily: undefined, minimum: 3 },
       fingerprint: 'counts',
       destinations: ['local'],
       channels: ['log'],
@@ -106,6 +106,16 @@ it('every value can be set', () => {
   expect(JSON.stringify(config)).not.toMatch(/secret@|p%40ss|p@ss|horse|hidden|long enough/)
 })
 
+it('rules of retention are taken together: who sets one sets all, and the minimum stays', () => {
+  const rules = load({ BACKUP_RETENTION_DAILY: '7', BACKUP_RETENTION_YEARLY: '2' }).defaults.retention
+  expect(rules).toEqual({ daily: 7, yearly: 2, minimum: 3 })
+  expect(load({ BACKUP_RETENTION_DAYS: '9', BACKUP_RETENTION_LAST: '4' }).defaults.retention).toMatchObject({
+    days: 9,
+    last: 4,
+  })
+  expect(load({ BACKUP_RETENTION_MINIMUM: '1' }).defaults.retention).toMatchObject({ days: 30, minimum: 1 })
+})
+
 it('no compression has level 0', () => {
   expect(load({ BACKUP_COMPRESSION: 'no', BACKUP_COMPRESSION_LEVEL: '9' }).defaults.compression).toEqual({
     algorithm: 'none',
@@ -128,6 +138,7 @@ describe('a wrong value is reported with its variable, what is wrong, and what i
     ],
     ['BACKUP_RETENTION_DAYS', '0', /from 1 to/, 'BACKUP_RETENTION_DAYS=30'],
     ['BACKUP_RETENTION_DAYS', '1e3', /whole number/, 'BACKUP_RETENTION_DAYS=30'],
+    ['BACKUP_RETENTION_DAILY', '0', /from 1 to/, 'BACKUP_RETENTION_DAILY=7'],
     ['BACKUP_SPOOL_LIMIT', '1 gigabyte', /“1 gigabyte” is not a size/, 'BACKUP_SPOOL_LIMIT=1GiB'],
     ['BACKUP_SPOOL_LIMIT', '400MiB', /a dump needs 492MiB/, 'BACKUP_SPOOL_LIMIT=492MiB'],
     ['WORKER_CONCURRENCY_DUMP', '0', /from 1 to 64/, 'WORKER_CONCURRENCY_DUMP=1'],
@@ -215,7 +226,7 @@ describe('.env', () => {
   it('is read, and the environment wins', () => {
     file('.env', 'BACKUP_RETENTION_DAYS=7 # a week\nBACKUP_CRON="0 4 * * *"\nBACKUP_TIMEZONE=UTC\n')
     const config = load({ BACKUP_CRON: '0 5 * * *', BACKUP_TIMEZONE: '' })
-    expect(config.defaults.retentionDays).toBe(7)
+    expect(config.defaults.retention.days).toBe(7)
     expect(config.defaults.schedules).toEqual([{ cron: '0 5 * * *', timeZone: 'Europe/Amsterdam' }])
   })
 

@@ -272,7 +272,8 @@ function assemble(parts: Parts): Config {
     },
     worker: worker(values),
     logs: { directory: join(directory, 'logs'), level: values.BACKUP_LOG_LEVEL },
-    requested: requested(values, environment),
+    // Where a file describes the sources, the environment is only beneath it.
+    requested: file === undefined ? requested(values, environment) : {},
     warnings,
   }
 }
@@ -296,7 +297,7 @@ function requested(values: Values, environment: Environment): RequestedOptions {
     ...(compressionSet ? { compression: compressionOf(values) } : {}),
     ...(isSet('BACKUP_ENCRYPTION', 'BACKUP_ENCRYPTION_ALGORITHM') ? { cipher: cipherOf(values) } : {}),
     ...(isSet('BACKUP_FINGERPRINT') ? { fingerprint: values.BACKUP_FINGERPRINT } : {}),
-    ...(isSet('BACKUP_RETENTION_DAYS') ? { retentionDays: values.BACKUP_RETENTION_DAYS } : {}),
+    ...(values.BACKUP_RETENTION_DAYS === undefined ? {} : { retentionDays: values.BACKUP_RETENTION_DAYS }),
   }
 }
 

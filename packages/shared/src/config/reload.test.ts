@@ -41,7 +41,7 @@ describe('a configuration that is read again', () => {
     expect(config).toMatchObject({
       directory: '/one',
       dashboard: { port: 3001 },
-      defaults: { retentionDays: 7 },
+      defaults: { retention: { days: 7 } },
     })
     expect(config.worker.concurrency.run).toBe(before.worker.concurrency.run)
     expect(later).toEqual([

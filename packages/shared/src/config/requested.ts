@@ -9,7 +9,9 @@ export function optionsToAsk(
   { requested }: Pick<Config, 'requested'>,
   settings: SourceSettings,
 ): RequestedOptions {
+  const { compression, cipher, fingerprint, retention } = settings
+  const own: Record<keyof RequestedOptions, unknown> = { compression, cipher, fingerprint, retentionDays: retention.days }
   const names = Object.keys(requested) as (keyof RequestedOptions)[]
-  const holding = names.filter((name) => isDeepStrictEqual(requested[name], settings[name]))
+  const holding = names.filter((name) => isDeepStrictEqual(requested[name], own[name]))
   return Object.fromEntries(holding.map((name) => [name, requested[name]]))
 }

@@ -1,4 +1,5 @@
 import type { SourceSettings } from './config.ts'
+import { retentionRules } from './retention.ts'
 import type { VariableName } from './variables.ts'
 
 /** What is said of a setting of sources where it is documented and where it is shown. */
@@ -34,17 +35,17 @@ export const settingTable: readonly Setting[] = [
   { path: 'spreadMinutes', variables: [], builtIn: '0', shown: (one) => String(one.spreadMinutes) },
   { path: 'latenessHours', variables: [], builtIn: '24', shown: (one) => String(one.latenessHours) },
   { path: 'overlap', variables: [], builtIn: 'skip', shown: ({ overlap }) => overlap },
-  {
-    path: 'retention.days',
-    variables: ['BACKUP_RETENTION_DAYS'],
-    builtIn: '30',
-    shown: ({ retentionDays }) => String(retentionDays),
-  },
+  ...retentionRules.map((rule) => ({
+    path: `retention.${rule}`,
+    variables: [`BACKUP_RETENTION_${rule.toUpperCase()}` as VariableName],
+    builtIn: rule === 'days' ? '30, if no other rule is named' : none,
+    shown: ({ retention }: SourceSettings) => String(retention[rule] ?? none),
+  })),
   {
     path: 'retention.minimum',
     variables: ['BACKUP_RETENTION_MINIMUM'],
     builtIn: '3',
-    shown: ({ retentionMinimum }) => String(retentionMinimum),
+    shown: ({ retention }) => String(retention.minimum),
   },
   {
     path: 'compression.algorithm',

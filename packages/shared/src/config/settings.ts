@@ -1,6 +1,7 @@
 import type { Cipher, Compression, Schedule, SourceSettings } from './config.ts'
 import type { Destination } from './destinations/destination.ts'
 import type { FileSettings } from './file/grammar.ts'
+import { layeredRetention, retentionOf } from './retention.ts'
 import type { Values } from './variables.ts'
 
 /** Levels where none is given. */
@@ -15,8 +16,7 @@ export function settingsOfEnvironment(values: Values, destinations: readonly Des
     spreadMinutes: 0,
     latenessHours: 24,
     overlap: 'skip',
-    retentionDays: values.BACKUP_RETENTION_DAYS,
-    retentionMinimum: values.BACKUP_RETENTION_MINIMUM,
+    retention: retentionOf(values),
     compression: compressionOf(values),
     cipher: cipherOf(values),
     fingerprint: values.BACKUP_FINGERPRINT,
@@ -36,8 +36,7 @@ export function layered(under: SourceSettings, over: FileSettings, enabled: bool
     spreadMinutes: over.spreadMinutes ?? under.spreadMinutes,
     latenessHours: over.latenessHours ?? under.latenessHours,
     overlap: over.overlap ?? under.overlap,
-    retentionDays: over.retention?.days ?? under.retentionDays,
-    retentionMinimum: over.retention?.minimum ?? under.retentionMinimum,
+    retention: layeredRetention(under.retention, over.retention),
     compression: layeredCompression(under.compression, over.compression),
     cipher: over.encryption ?? under.cipher,
     fingerprint: over.fingerprint ?? under.fingerprint,

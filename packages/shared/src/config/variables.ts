@@ -13,6 +13,16 @@ const secret = (value: string) => new Secret(value)
 /** Hides nothing by itself, since without its password it may be shown; the parser of connections hides that. */
 const connectionString = (value: string) => new Secret(value, [])
 
+const retentionCount = (about: string, example: string) =>
+  variable({
+    section: 'Schedule and retention',
+    about,
+    fallback: undefined,
+    shownDefault: 'none',
+    example,
+    parse: wholeNumber(1, 10_000),
+  })
+
 /** The one table of all variables; the loader and docs/configuration.md follow from it. */
 export const variables = {
   DATABASE_URL: variable({
@@ -298,12 +308,21 @@ export const variables = {
   }),
   BACKUP_RETENTION_DAYS: variable({
     section: 'Schedule and retention',
-    about: 'Days for which a backup is kept. The newest good backup is always kept.',
-    fallback: 30,
-    shownDefault: '30',
+    about:
+      'Backups that are younger than so many days are kept. A backup is kept if any of these rules keeps it ([retention.md](retention.md)); the newest good one always is.',
+    fallback: undefined,
+    shownDefault: '30, if no other rule is set',
     example: '30',
     parse: wholeNumber(1, 36_500),
   }),
+  BACKUP_RETENTION_LAST: retentionCount('So many of the newest backups are kept.', '10'),
+  BACKUP_RETENTION_DAILY: retentionCount(
+    'Of each of so many days that have a backup, the newest backup is kept.',
+    '7',
+  ),
+  BACKUP_RETENTION_WEEKLY: retentionCount('The same of weeks, which begin on Monday.', '4'),
+  BACKUP_RETENTION_MONTHLY: retentionCount('The same of months.', '12'),
+  BACKUP_RETENTION_YEARLY: retentionCount('The same of years.', '3'),
   BACKUP_RETENTION_MINIMUM: variable({
     section: 'Schedule and retention',
     about: 'How many of the newest good backups are kept whatever their age.',

@@ -1,2 +1,3 @@
 export { findReports, type FoundReport, newestRun, readReport, writeReport } from './history.ts'
 export { type Outcome, outcomes, type RunReport, runReportSchema } from './report.ts'
+export { unsoundRuns } from './unsound.ts'

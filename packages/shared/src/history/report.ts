@@ -14,7 +14,22 @@ const destination = z.object({
   /** Segments and bytes that the run added there. */
   stored: z.object({ segments: z.int(), bytes: z.int() }).optional(),
   verified: z.object({ opened: z.int(), listed: z.int(), bytes: z.int() }).optional(),
-  pruned: z.object({ backups: z.int(), segments: z.int(), refused: z.string().optional() }).optional(),
+  pruned: z
+    .object({
+      backups: z.int(),
+      segments: z.int(),
+      /** Of the segments. */
+      bytes: z.int().optional(),
+      /** Manifests and segments under object lock, which a later prune takes. */
+      locked: z.int().optional(),
+      /** Why nothing was removed: something looks odd. */
+      refused: z.string().optional(),
+      /** Why nothing can be removed: rights. */
+      denied: z.string().optional(),
+      /** Why unnamed segments were left. */
+      unswept: z.string().optional(),
+    })
+    .optional(),
 })
 
 /** The durable record of one run, good or bad. Times are UTC, durations seconds, sizes bytes. */

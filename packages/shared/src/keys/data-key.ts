@@ -12,6 +12,7 @@ const gearTableBytes = 1024
 export class DataKey {
   readonly record: KeyRecord
   readonly #bytes: Buffer
+  readonly #subkeys = new Map<Label, Buffer>()
 
   constructor(record: KeyRecord, bytes: Buffer) {
     this.record = record
@@ -23,9 +24,13 @@ export class DataKey {
     return this.record.id
   }
 
-  /** The subkey of `label`: 32 bytes, 1,024 for `cut`. */
+  /** The subkey of `label`: 32 bytes, 1,024 for `cut`. Derived once; whoever gets it must not change it. */
   subkey(label: Label): Buffer {
-    return derive(this.#bytes, label)
+    const known = this.#subkeys.get(label)
+    if (known !== undefined) return known
+    const subkey = derive(this.#bytes, label)
+    this.#subkeys.set(label, subkey)
+    return subkey
   }
 
   toJSON(): string {

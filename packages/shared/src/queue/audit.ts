@@ -8,14 +8,25 @@ const keep = 1000
 
 /** What can be done to a source or a run. */
 type ActionKind =
-  'pause' | 'resume' | 'cancel' | 'retry' | 'promote' | 'change' | 'skip' | 'refuse' | 'rebuild'
+  | 'pause'
+  | 'resume'
+  | 'cancel'
+  | 'retry'
+  | 'promote'
+  | 'change'
+  | 'skip'
+  | 'refuse'
+  | 'rebuild'
+  | 'keep'
+  | 'release'
+  | 'prune'
 
 /** Who did what. */
 export interface Action {
   /** `command line (anna)`, `API (10.0.0.7)`, `dashboard (10.0.0.7)`, `schedule`. */
   readonly by: string
   readonly what: ActionKind
-  /** The source or the run; `everything`. */
+  /** The source, the run or the backup; `everything`. */
   readonly subject: string
   /** A sentence that says more. */
   readonly detail?: string
@@ -69,6 +80,9 @@ const done: Record<ActionKind, string> = {
   skip: 'skipped',
   refuse: 'refused',
   rebuild: 'rebuilt',
+  keep: 'kept',
+  release: 'released',
+  prune: 'pruned',
 }
 
 /** `paused shop (command line (anna))`, for terminals, logs and pages: one line, whatever programs wrote into it. */

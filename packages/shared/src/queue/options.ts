@@ -23,7 +23,8 @@ export const runOptionsSchema = z.object({
   compression: compressionSchema,
   cipher: cipherSchema,
   fingerprint: fingerprintSchema,
-  retentionDays: z.int().min(1),
+  /** 0 where age alone keeps no backup. */
+  retentionDays: z.int().min(0),
   /** Absent where the whole database is meant. */
   selection: selectionSchema.optional(),
 })

@@ -40,7 +40,7 @@ const good: { [S in keyof Payloads]: Payloads[S] } = {
   upload: { ...batch, destination: 'local' },
   seal: { ...common, destination: 'local', requestedAt: dump.startedAt, options, dump },
   verify: { ...common, destination: 'local' },
-  prune: { ...common, destination: 'local', retentionDays: 30 },
+  prune: { ...common, destination: 'local' },
   notify: { ...common, channel: 'log', message: { version: 1 } },
   copy: { ...common, destination: 'local' },
 }
@@ -85,7 +85,7 @@ describe('a payload', () => {
       { options: { ...options, compression: { algorithm: 'zstd', level: 99 } } },
       'options.compression.level',
     ],
-    ['dump', { options: { ...options, retentionDays: 0 } }, 'options.retentionDays'],
+    ['dump', { options: { ...options, retentionDays: -1 } }, 'options.retentionDays'],
     ['compress', { attempt: '../x' }, 'attempt'],
     ['compress', { batch: 0 }, 'batch'],
     ['upload', { batch: 1.5 }, 'batch'],

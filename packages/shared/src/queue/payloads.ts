@@ -71,7 +71,8 @@ const seal = z.object({
   dump: dumpResult,
 })
 const atDestination = z.object({ v, run, source: name, destination: name })
-const prune = atDestination.extend({ retentionDays: z.int().min(1) })
+/** Days only where the run was asked for with them: the rest of the rules is the worker's configuration. */
+const prune = atDestination.extend({ retentionDays: z.int().min(1).optional() })
 const notify = z.object({
   v,
   run,
@@ -107,7 +108,15 @@ const results = {
   seal: z.union([z.object({ sealedAt: z.iso.datetime(), stored, manifest: z.string() }), skipped]),
   verify: z.union([z.object({ opened: z.int(), listed: z.int(), bytes: z.int() }), skipped]),
   prune: z.union([
-    z.object({ backups: z.int(), segments: z.int(), refused: z.string().optional() }),
+    z.object({
+      backups: z.int(),
+      segments: z.int(),
+      bytes: z.int().optional(),
+      locked: z.int().optional(),
+      refused: z.string().optional(),
+      denied: z.string().optional(),
+      unswept: z.string().optional(),
+    }),
     skipped,
   ]),
   notify: z.union([z.object({ delivered: z.literal(true) }), skipped]),

@@ -2,11 +2,14 @@ export { type FoundBackup, findBackups, listRuns, listSources, newestBackup, rea
 export { setAside } from './aside.ts'
 export { checkBackup, type Checked, checkPresence, presentOf } from './checking.ts'
 export { type Copied, copyBackup, type Copying } from './copying.ts'
+export { describeKept, keepBackup, type Keeping, type Kept, listKeeps, readKept } from './keeping.ts'
 export { decodeDocument, encodeDocument, type ReadDocument } from './document.ts'
+export { keptByRules } from './retention.ts'
 export { layout, reservedNames, runOf } from './layout.ts'
 export { type Manifest, type ManifestStream, type StreamKind, streamKinds } from './manifest.ts'
 export { type OpenManifest, openManifest } from './open-manifest.ts'
-export { makePrunePlan, prune, type Pruned, type PruneOptions } from './prune.ts'
+export { makePrunePlan, prune, type Pruned, type PruneOptions, type PrunePlace } from './prune.ts'
+export { weighPrune, type PruneWeight } from './prune-weight.ts'
 export {
   planPrune,
   type PruneCandidate,

@@ -12,6 +12,8 @@ export const layout = {
     `${source}/aside/${id.toString('hex')}.${String(time.getTime())}`,
   backups: (source: string) => `${source}/backups/`,
   manifest: (source: string, run: string) => `${source}/backups/${run}.json`,
+  keeps: (source: string) => `${source}/keeps/`,
+  keep: (source: string, run: string, time: number) => `${source}/keeps/${run}.${String(time)}.json`,
   runs: (source: string) => `${source}/runs/`,
   report: (source: string, run: string) => `${source}/runs/${run}.json`,
 } as const
@@ -23,6 +25,12 @@ export const reservedNames: readonly string[] = ['keys', 'servers']
 export function segmentIdOf(name: string): Buffer | undefined {
   const match = /\/segments\/([0-9a-f]{2})\/((\1)[0-9a-f]{62})$/.exec(name)
   return match?.[2] === undefined ? undefined : Buffer.from(match[2], 'hex')
+}
+
+/** Run and time in the name of a keep document; undefined for other names. */
+export function keepOf(name: string): { run: string; time: number } | undefined {
+  const match = /\/keeps\/([A-Za-z0-9_-]+\.\d{8}T\d{6}Z\.[0-9a-f]{4})\.(\d{1,15})\.json$/.exec(name)
+  return match?.[1] === undefined ? undefined : { run: match[1], time: Number(match[2]) }
 }
 
 /** The run in a manifest's or report's name; undefined for other names. */

@@ -1,3 +1,6 @@
+import type { Retention } from '@securyflex/shared/config'
+import { keptByRules } from './retention.ts'
+
 /** A backup as the plan sees it. */
 export interface PruneCandidate {
   readonly run: string
@@ -5,6 +8,10 @@ export interface PruneCandidate {
   readonly time: Date
   /** Whether it counts: authenticated, or intact where nothing is encrypted. */
   readonly trusted: boolean
+  /** Whether its run told that it did not pass its checks at this destination. */
+  readonly unsound?: boolean
+  /** Somebody's word that keeps it whatever the rules say: the `describeKept` of it. */
+  readonly kept?: string | undefined
 }
 
 export interface PruneInput {
@@ -12,9 +19,9 @@ export interface PruneInput {
   /** Runs whose manifest cannot be read, with the reason. */
   readonly unreadable: readonly { readonly run: string; readonly why: string }[]
   readonly now: Date
-  readonly retentionDays: number
-  /** The newest trusted backups that stay whatever their age; at least 1. */
-  readonly keepAtLeast: number
+  readonly retention: Retention
+  /** IANA name of the zone in which days, weeks, months and years are counted. */
+  readonly timeZone: string
 }
 
 export interface PruneDecision {
@@ -35,24 +42,36 @@ const day = 24 * 60 * 60 * 1000
 const clockTolerance = 60 * 60 * 1000
 
 /**
- * Which backups of one source stay. It never takes the newest trusted ones, takes only trusted ones, and
- * refuses everything where something is odd: then a person should look first.
+ * Which backups of one source stay: the union of what the rules of retention keep, what somebody keeps by name, and
+ * the newest good ones. It takes only trusted ones, never one that is newer than the newest good one (a run may be
+ * building on it), and refuses everything where something is odd: then a person should look first. Pure.
  */
 export function planPrune(input: PruneInput): PrunePlan {
-  const newestFirst = [...input.backups].sort((a, b) => b.run.localeCompare(a.run))
+  const newestFirst = [...input.backups].sort((a, b) => compareRuns(b.run, a.run))
   const refused = refusal(input)
-  const protectedRuns = new Set(
-    newestFirst
-      .filter(({ trusted }) => trusted)
-      .slice(0, Math.max(1, input.keepAtLeast))
-      .map(({ run }) => run),
-  )
-  const decisions = newestFirst.map((backup) =>
-    refused === undefined
-      ? decide(backup, protectedRuns, input)
-      : { run: backup.run, keep: true, why: refused },
-  )
+  if (refused !== undefined) {
+    return { refused, decisions: newestFirst.map(({ run }) => ({ run, keep: true, why: refused })) }
+  }
+  const trusted = newestFirst.filter((backup) => backup.trusted)
+  const protection = protect(trusted, input.retention.minimum)
+  const dated = trusted.map(({ run, time, unsound }) => ({ run, time, counts: unsound !== true }))
+  const rules = keptByRules(dated, input.retention, input.now, input.timeZone)
+  const decisions = newestFirst.map((backup) => {
+    const reasons = [
+      ...(backup.trusted ? [] : ['not authenticated, so not ours to remove']),
+      ...(backup.kept === undefined ? [] : [backup.kept]),
+      ...(rules.get(backup.run) ?? []),
+      ...(protection.get(backup.run) ?? []),
+    ]
+    if (reasons.length > 0) return { run: backup.run, keep: true, why: reasons.join('; ') }
+    return { run: backup.run, keep: false, why: farewell(backup, input.now) }
+  })
   return { refused, decisions }
+}
+
+/** Ids of one source sort by age; bytes decide, whatever the language of the machine. */
+function compareRuns(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function refusal({ unreadable, backups, now }: PruneInput): string | undefined {
@@ -63,16 +82,28 @@ function refusal({ unreadable, backups, now }: PruneInput): string | undefined {
   return undefined
 }
 
-function decide(
-  backup: PruneCandidate,
-  protectedRuns: Set<string>,
-  { now, retentionDays }: PruneInput,
-): PruneDecision {
-  const { run } = backup
-  const age = now.getTime() - backup.time.getTime()
-  if (!backup.trusted) return { run, keep: true, why: 'not authenticated, so not ours to remove' }
-  if (age <= retentionDays * day)
-    return { run, keep: true, why: `younger than ${String(retentionDays)} days` }
-  if (protectedRuns.has(run)) return { run, keep: true, why: 'among the newest, which always stay' }
-  return { run, keep: false, why: `${String(Math.floor(age / day))} days old` }
+/** What no rule can give up: the newest good ones, and whatever is newer than the newest of them. */
+function protect(
+  trustedNewestFirst: readonly PruneCandidate[],
+  minimum: number,
+): ReadonlyMap<string, readonly string[]> {
+  const reasons = new Map<string, string[]>()
+  const least = Math.max(1, minimum)
+  let good = 0
+  for (const { run, unsound } of trustedNewestFirst) {
+    if (unsound === true && good === 0) reasons.set(run, ['no newer one passed its checks'])
+    if (unsound === true) continue
+    good += 1
+    if (good > least) break
+    reasons.set(run, [
+      least === 1 ? 'the newest good one' : `among the ${String(least)} newest good ones, which always stay`,
+    ])
+  }
+  return reasons
+}
+
+function farewell({ time, unsound }: PruneCandidate, now: Date): string {
+  const age = Math.floor((now.getTime() - time.getTime()) / day)
+  const old = `${String(age)} ${age === 1 ? 'day' : 'days'} old`
+  return unsound === true ? `${old}, and it did not pass its checks` : `${old}, and no rule keeps it`
 }

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import type { Cipher } from '@securyflex/shared/config'
+import type { Cipher, Retention } from '@securyflex/shared/config'
+import { BackupError } from '@securyflex/shared/errors'
 import type { Storage } from '@securyflex/shared/storage'
 import {
   indexOf,
@@ -22,6 +23,7 @@ import {
   prune,
   type PruneOptions,
   readBackup,
+  weighPrune,
 } from './index.ts'
 
 const day = 24 * 60 * 60 * 1000
@@ -41,14 +43,25 @@ const backUp = (days: number, archive = randomBytes(50_000)) =>
     .backUp({ run: newRunId(source, ago(days)), streams: { archive }, sealedAt: ago(days) })
     .then(({ manifest }) => manifest.run)
 
+const retention = (rules: Partial<Retention>): Retention => ({
+  days: undefined,
+  last: undefined,
+  daily: undefined,
+  weekly: undefined,
+  monthly: undefined,
+  yearly: undefined,
+  minimum: 1,
+  ...rules,
+})
 const options = (changes: Partial<PruneOptions> = {}): PruneOptions => ({
   storage: repository.storage,
   source,
   keys: repository.keys,
   installation: undefined,
   acceptChecksums: repository.secret === undefined,
-  retentionDays: 30,
-  keepAtLeast: 1,
+  retention: retention({ days: 30 }),
+  timeZone: 'Europe/Amsterdam',
+  unsound: () => Promise.resolve(new Set()),
   now: new Date(),
   signal: new AbortController().signal,
   ...changes,
@@ -103,9 +116,9 @@ describe('pruning', () => {
   it('keeps the last good backup whatever its age, and as many as asked for', async () => {
     const runs = [await backUp(400), await backUp(300), await backUp(200)]
     await age(100)
-    expect((await prune(options({ keepAtLeast: 2 }))).backups).toBe(1)
-    expect((await prune(options({ keepAtLeast: 0 }))).backups).toBe(1)
-    expect((await prune(options({ keepAtLeast: 0 }))).backups).toBe(0)
+    expect((await prune(options({ retention: retention({ days: 30, minimum: 2 }) }))).backups).toBe(1)
+    expect((await prune(options({ retention: retention({ days: 30, minimum: 0 }) }))).backups).toBe(1)
+    expect((await prune(options({ retention: retention({ days: 30, minimum: 0 }) }))).backups).toBe(0)
     expect(await listRuns(repository.storage, source)).toEqual([runs[2]])
     await readable(runs[2] ?? '')
   })
@@ -225,7 +238,12 @@ describe('pruning', () => {
     const list = Buffer.from(kept.manifest.streams[0]?.list[0]?.id ?? '', 'hex')
     await writeFile(repository.pathOf({ segment: list }), 'damaged')
     const before = await segmentPaths()
-    await expect(prune(options())).rejects.toMatchObject({ code: 'SEGMENT_TRUNCATED' })
+    const pruned = await prune(options())
+    expect(pruned).toMatchObject({ backups: 1, segments: 0 })
+    expect(pruned.unswept).toMatch(
+      new RegExp(`^what ${kept.manifest.run} needs cannot be known: Segment .* is cut off`),
+    )
+    expect((await weighPrune(options(), pruned.plan)).unswept).toBe(pruned.unswept)
     expect(await segmentPaths()).toEqual(before)
   })
 
@@ -271,6 +289,57 @@ describe('pruning', () => {
     expect(await listRuns(repository.storage, source)).toHaveLength(2)
   })
 
+  it('weighs what it would free, each segment once, and frees that', async () => {
+    const shared = randomBytes(900_000)
+    const old = [await backUp(90, shared), await backUp(60, shared), await backUp(50)]
+    await backUp(1)
+    await age(8)
+    const plan = await makePrunePlan(options())
+    const weight = await weighPrune(options(), plan)
+    // What two share goes with the newer of them.
+    expect(weight.backups.get(old[0] ?? '')).toBeLessThan(20_000)
+    expect(weight.backups.get(old[1] ?? '')).toBeGreaterThan(900_000)
+    expect([...weight.backups.values()].reduce((sum, bytes) => sum + bytes, 0)).toBe(weight.now)
+    expect(weight).toMatchObject({ later: 0, unswept: undefined })
+    expect(await prune(options())).toMatchObject({ backups: 3, bytes: weight.now })
+    expect(await weighPrune(options(), await makePrunePlan(options()))).toMatchObject({ now: 0, later: 0 })
+  })
+
+  it('removes no more than was agreed to', async () => {
+    const runs = [await backUp(90), await backUp(60), await backUp(1)]
+    expect(await prune(options(), new Set([runs[1] ?? '']))).toMatchObject({ backups: 1 })
+    expect(await listRuns(repository.storage, source)).toEqual([runs[2], runs[0]])
+  })
+
+  it('counts by the reports which backups are good', async () => {
+    const [good, bad] = [await backUp(90), await backUp(60)]
+    await age(8)
+    const unsound = () => Promise.resolve(new Set([bad]))
+    expect(await prune(options({ unsound }))).toMatchObject({ backups: 0 })
+    await readable(good)
+    expect(await prune(options())).toMatchObject({ backups: 1 })
+  })
+
+  it('does not sweep when a listing lacks a backup that was there a moment ago', async () => {
+    await backUp(60)
+    const kept = await backUp(1)
+    await age(8)
+    const before = await segmentPaths()
+    let listings = 0
+    const storage: Storage = {
+      ...repository.storage,
+      async *list(prefix) {
+        if (prefix === layout.backups(source)) listings += 1
+        for await (const object of repository.storage.list(prefix)) {
+          if (listings < 2 || !object.key.includes(`backups/${kept}`)) yield object
+        }
+      },
+    }
+    const pruned = await prune(options({ storage }))
+    expect(pruned.unswept).toBe(`${kept} is there no more, and nobody here removed it`)
+    expect(await segmentPaths()).toEqual(before)
+  })
+
   it('only reads while it makes its plan', async () => {
     await backUp(60)
     await backUp(1)
@@ -295,5 +364,132 @@ describe('pruning', () => {
     await expect(prune(options({ storage, signal: stop.signal }))).rejects.toThrow('cancelled')
     expect(await listRuns(repository.storage, source)).toHaveLength(2)
     await readable(runs[2] ?? '')
+  })
+})
+
+/** A store that does not remove the objects whose keys these are. */
+function refusing(
+  code: 'STORAGE_LOCKED' | 'STORAGE_REFUSED',
+  keys: (key: string) => boolean,
+): Storage & { readonly asked: readonly string[] } {
+  const { storage } = repository
+  const asked: string[] = []
+  return {
+    ...storage,
+    asked,
+    delete: (key) => {
+      asked.push(key)
+      return keys(key) ? Promise.reject(new BackupError(code, 'It is not removed.')) : storage.delete(key)
+    },
+  }
+}
+
+describe('pruning where objects are locked', () => {
+  it('leaves them, counts them, goes on with the others, and takes them when the locks have run out', async () => {
+    const runs = [await backUp(90), await backUp(60), await backUp(1)]
+    await age(8)
+    const locked = refusing('STORAGE_LOCKED', (key) => key.includes(runs[0] ?? ''))
+    expect(await prune(options({ storage: locked }))).toMatchObject({
+      backups: 1,
+      locked: 1,
+      denied: undefined,
+    })
+    // A backup whose manifest is locked stays whole.
+    expect(await listRuns(repository.storage, source)).toEqual([runs[2], runs[0]])
+    await readable(runs[0] ?? '')
+    expect(await prune(options())).toMatchObject({ backups: 1, locked: 0 })
+  })
+
+  it('removes the other segments where some are locked', async () => {
+    await backUp(90)
+    await backUp(60)
+    const kept = await backUp(1)
+    await age(8)
+    const [first] = await segmentPaths()
+    const all = (await segmentPaths()).length
+    const storage = refusing('STORAGE_LOCKED', (key) => key.endsWith((first ?? '').slice(-64)))
+    const pruned = await prune(options({ storage }))
+    const left = await segmentPaths()
+    expect(pruned.segments + left.length).toBe(all)
+    await readable(kept)
+    const again = await prune(options())
+    expect(again).toMatchObject({ segments: pruned.locked, locked: 0 })
+  })
+})
+
+describe('pruning with credentials that may not remove', () => {
+  it('says so, asks once, and leaves everything as it was', async () => {
+    const runs = [await backUp(90), await backUp(60), await backUp(1)]
+    await age(8)
+    const before = await segmentPaths()
+    const storage = refusing('STORAGE_REFUSED', () => true)
+    const pruned = await prune(options({ storage }))
+    expect(pruned).toMatchObject({ backups: 0, segments: 0, locked: 0, denied: 'It is not removed.' })
+    expect(storage.asked).toHaveLength(1)
+    expect(await segmentPaths()).toEqual(before)
+    expect(await listRuns(repository.storage, source)).toHaveLength(runs.length)
+  })
+})
+
+describe('a prune that is killed', () => {
+  const places = ['planned', 'manifest', 'manifests', 'segment', 'segments'] as const
+
+  it.each(places)(
+    'at “%s” leaves every backup whole that is there, and the next one does the rest',
+    async (at) => {
+      const shared = randomBytes(100_000)
+      for (const days of [90, 60, 50]) await backUp(days, shared)
+      const kept = [await backUp(20, Buffer.concat([shared, randomBytes(9)])), await backUp(1)]
+      await age(8)
+      const killed = prune(
+        options({
+          passed: (place) => (place === at ? Promise.reject(new Error('killed')) : Promise.resolve()),
+        }),
+      )
+      await expect(killed).rejects.toThrow('killed')
+      for (const run of await listRuns(repository.storage, source)) await readable(run)
+      await prune(options())
+      expect(await listRuns(repository.storage, source)).toEqual(kept.reverse())
+      for (const run of kept) await readable(run)
+      expect(await prune(options())).toMatchObject({ backups: 0, segments: 0 })
+    },
+  )
+
+  it('before any of its calls leaves every backup whole that is there', async () => {
+    for (let calls = 0; ; calls++) {
+      await repository[Symbol.asyncDispose]()
+      await begin()
+      const shared = randomBytes(5_000)
+      await backUp(90, shared)
+      await backUp(60, shared)
+      const kept = await backUp(1)
+      await age(8)
+      let left = calls
+      const { storage } = repository
+      const call = () => {
+        if (left-- <= 0) throw new Error('killed')
+        return storage
+      }
+      const dying: Storage = {
+        name: storage.name,
+        shown: storage.shown,
+        put: (...args) => call().put(...args),
+        putIfAbsent: (...args) => call().putIfAbsent(...args),
+        get: (...args) => call().get(...args),
+        stat: (...args) => call().stat(...args),
+        list: (...args) => call().list(...args),
+        delete: (...args) => call().delete(...args),
+        removeUnfinished: (...args) => call().removeUnfinished(...args),
+        now: () => call().now(),
+        until: () => dying,
+      }
+      const ended = await prune(options({ storage: dying })).then(
+        () => true,
+        () => false,
+      )
+      for (const run of await listRuns(repository.storage, source)) await readable(run)
+      await readable(kept)
+      if (ended) return
+    }
   })
 })

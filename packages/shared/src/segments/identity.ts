@@ -11,8 +11,18 @@ export interface Identity {
   readonly gearTable: Uint32Array
 }
 
-/** The identity under `key`, or without encryption. */
+const known = new WeakMap<DataKey, Identity>()
+let open: Identity | undefined
+
+/** The identity under `key`, or without encryption; made once for each key. */
 export function identityOf(key: DataKey | undefined): Identity {
+  if (key === undefined) return (open ??= makeIdentity(undefined))
+  const identity = known.get(key) ?? makeIdentity(key)
+  known.set(key, identity)
+  return identity
+}
+
+function makeIdentity(key: DataKey | undefined): Identity {
   const idKey = key?.subkey('id')
   const createDigest = () => (idKey === undefined ? createHash('sha256') : createHmac('sha256', idKey))
   return {

@@ -38,7 +38,8 @@ export class SegmentIndex {
   readonly #chunks: Buffer[] = []
   #count = 0
   #table = new Int32Array(1024).fill(-1)
-  readonly #perChunk = 4096
+  /** A small database's index, of which a prune reads one a backup, is no larger than it must be. */
+  readonly #perChunk = 512
 
   get size(): number {
     return this.#count

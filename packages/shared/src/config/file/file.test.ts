@@ -69,8 +69,7 @@ describe('a configuration file', () => {
           { cron: '0 2 * * *', timeZone: 'Europe/Berlin' },
           { cron: '@weekly', timeZone: 'Europe/Berlin' },
         ],
-        retentionDays: 14,
-        retentionMinimum: 5,
+        retention: { days: 14, minimum: 5 },
         compression: { algorithm: 'zstd', level: 9 },
         cipher: 'aes-256-gcm',
         fingerprint: 'checksums',
@@ -96,8 +95,25 @@ describe('a configuration file', () => {
       },
     ])
     expect(config.limits).toEqual({ servers: { main: 2 }, runs: undefined })
-    expect(settingsOf(config, 'gone').retentionDays).toBe(14)
+    expect(settingsOf(config, 'gone').retention.days).toBe(14)
     expect(settingsOf(config, 'fleet-crm')).toBe(config.groups[0])
+  })
+
+  it('takes the rules of retention together: a source that names one names all, and inherits the minimum', () => {
+    const yaml = `
+defaults: { retention: { days: 14, weekly: 4, minimum: 2 } }
+sources:
+  shop: { url: 'postgresql://localhost/shop', retention: { daily: 7, yearly: 3 } }
+  crm: { url: 'postgresql://localhost/crm', retention: { minimum: 9 } }
+`
+    const env = { BACKUP_RETENTION_LAST: '5', BACKUP_RETENTION_MINIMUM: '8' }
+    const { sources, requested } = load(yaml, env)
+    expect(sources.map(({ retention }) => retention)).toEqual([
+      { daily: 7, yearly: 3, minimum: 2 },
+      { days: 14, weekly: 4, minimum: 9 },
+    ])
+    // What a process asks for must not shorten what the file says.
+    expect(requested).toEqual({})
   })
 
   it('stands beside DATABASE_URL, whose source must have another name', () => {

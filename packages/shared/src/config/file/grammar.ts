@@ -71,6 +71,8 @@ const algorithm = oneOf('none', 'zstd', 'gzip')
 const algorithms = among('none', 'zstd', 'gzip')
 const cipher = oneOf('none', 'aes-256-gcm', 'aes-256-cbc')
 
+const kept = (example: string, about: string) => value(count, example, about, between(1, 10_000)).optional()
+
 const patterns = (about: string) => list(value(pattern, 'audit.*', about), about)
 
 /** `name` or `schema.name`, in which `*` and `?` stand for any characters, as pg_dump has them. */
@@ -109,7 +111,17 @@ const settingsShape = {
   ).optional(),
   retention: z
     .strictObject({
-      days: value(days, '30', 'Days for which a backup is kept.', between(1, 36_500)).optional(),
+      days: value(
+        days,
+        '30',
+        'Backups that are younger than so many days are kept.',
+        between(1, 36_500),
+      ).optional(),
+      last: kept('10', 'So many of the newest backups are kept.'),
+      daily: kept('7', 'Of each of so many days that have a backup, the newest backup is kept.'),
+      weekly: kept('4', 'The same of weeks, which begin on Monday.'),
+      monthly: kept('12', 'The same of months.'),
+      yearly: kept('3', 'The same of years.'),
       minimum: value(
         count,
         '3',

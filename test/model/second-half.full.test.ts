@@ -1,0 +1,3 @@
+import { tellThousands } from './thousands.ts'
+
+tellThousands('second')
