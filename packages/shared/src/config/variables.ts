@@ -1,10 +1,11 @@
 import { Secret } from '@securyflex/shared/errors'
 import { redisAddress, webhookAddress } from './addresses.ts'
+import { cron } from './cron.ts'
 import { key, keys } from './key-strength.ts'
 import { boolean, host, name, oneOf, path, size, stepList, text, token, wholeNumber } from './parsers.ts'
 import { certificateFile, privateKeyFile } from './pem.ts'
 import { type Step, steps } from './steps.ts'
-import { cron, timeZone } from './time.ts'
+import { timeZone } from './time.ts'
 import { variable } from './variable.ts'
 
 const secret = (value: string) => new Secret(value)

@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { cron } from '../cron.ts'
 import { boolean, name, oneOf, path, text, wholeNumber } from '../parsers.ts'
-import { cron, timeZone } from '../time.ts'
+import { timeZone } from '../time.ts'
 import { Wrong } from '../wrong.ts'
 
 /**
