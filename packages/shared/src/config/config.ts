@@ -18,8 +18,10 @@ export interface Config {
   readonly defaults: SourceSettings
   /** The most backups that are made at a time, by server and in all; undefined means no limit. */
   readonly limits: Limits
-  /** Absolute path of the configuration file; undefined without one. */
+  /** Absolute path of the configuration file; undefined without one, and where it says nothing. */
   readonly file: string | undefined
+  /** Absolute path of `.env`; undefined without one, and where it says nothing. */
+  readonly dotenv: string | undefined
   /** At least one. */
   readonly destinations: readonly Destination[]
   readonly keys: Keys

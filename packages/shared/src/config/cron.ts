@@ -23,7 +23,7 @@ export function cron(text: string): string {
   const given = text.split(/\s+/)
   if (given.length !== fields.length) {
     throw new Wrong(
-      `“${text}” has ${given.length} fields, and a schedule has five: ${fields.map(([, field]) => field).join(', ')}`,
+      `“${text}” has ${given.length} ${given.length === 1 ? 'field' : 'fields'}, and a schedule has five: ${fields.map(([, field]) => field).join(', ')}`,
     )
   }
   const read = fields.map((field, index) => readField(field, given[index] ?? '', text))

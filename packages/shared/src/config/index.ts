@@ -23,6 +23,7 @@ export type {
   Webhook,
   WorkerSettings,
 } from './config.ts'
+export { compressionLevels } from './compression.ts'
 export type { Connection, Host, ParsedConnection, Ssl, SslMode } from './connection/connection.ts'
 export { wantsDebug } from './debug.ts'
 export { type Step, steps } from './steps.ts'

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { compressionLevels, usualLevels } from '../compression.ts'
 import { cron } from '../cron.ts'
 import { boolean, name, oneOf, path, text, wholeNumber } from '../parsers.ts'
 import { timeZone } from '../time.ts'
@@ -124,10 +125,10 @@ const settingsShape = {
       z.strictObject({
         algorithm: value(algorithm, 'zstd', 'none, zstd or gzip.', algorithms).optional(),
         level: value(
-          wholeNumber(1, 19),
-          '3',
-          '1 to 19 for zstd, 1 to 9 for gzip; default: 3 and 6.',
-          between(1, 19),
+          wholeNumber(1, compressionLevels.zstd.highest),
+          '2',
+          `1 to 19 for zstd, 1 to 9 for gzip; default: ${usualLevels}.`,
+          between(1, compressionLevels.zstd.highest),
         ).optional(),
       }),
     )
