@@ -59,6 +59,11 @@ beforeAll(async () => {
     'sources:\n  wiki:\n    ur: postgresql://shop@db.example.com/wiki\n',
   )
   await writeFile(directory.join('broken.yaml'), 'sources: [\n')
+  await writeFile(directory.join('empty.yaml'), '')
+  const wiki = 'sources:\n  wiki:\n    url: postgresql://shop@db.example.com/wiki\n'
+  await writeFile(directory.join('star.yaml'), `${wiki}    exclude: { tables: *scratch }\n`)
+  await writeFile(directory.join('level.yaml'), `${wiki}    compression: { algorithm: gzip, level: 15 }\n`)
+  await writeFile(directory.join('misplaced.yaml'), `${wiki}    schedule: \${SHOP_PASSWORD}\n`)
   await writeFile(directory.join('notes.txt'), 'Dear diary, today I backed up.\n')
   await writeFile(directory.join('shop.sql'), '--\n-- PostgreSQL database dump\n--\n')
 })

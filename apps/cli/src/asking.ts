@@ -1,4 +1,4 @@
-import { type Config, optionsToAsk } from '@securyflex/shared/config'
+import type { Config } from '@securyflex/shared/config'
 import { parseTrigger, type Queues, type Requested, requestTriggered } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
 import { asker } from './asker.ts'
@@ -8,10 +8,10 @@ import type { Wanted } from './wanted.ts'
 export async function askForRun(
   config: Config,
   queues: Queues,
-  { name, database, settings }: Wanted,
+  { name, database }: Wanted,
 ): Promise<Requested> {
   const now = new Date()
-  const trigger = parseTrigger({ source: name, options: optionsToAsk(config, settings) })
+  const trigger = parseTrigger({ source: name, options: config.requested })
   return requestTriggered(queues, config, trigger, {
     by: asker(),
     at: now,

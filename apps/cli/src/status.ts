@@ -94,9 +94,7 @@ export async function gatherStatus(
 }
 
 function schedulesOf({ sources, groups }: Config, now: Date): Status['schedules'] {
-  // Of a group’s databases each begins in a minute of its own after that.
-  const looking = groups.map((group) => ({ ...group, spreadMinutes: 0 }))
-  return [...sources, ...looking].map((one) => ({
+  return [...sources, ...groups].map((one) => ({
     source: one.name,
     timeZone: one.timeZone,
     cron: one.schedules.map(({ cron }) => cron),

@@ -1,4 +1,4 @@
-import { findGroup, settingsOf } from '@securyflex/shared/config'
+import { settingsOf } from '@securyflex/shared/config'
 import { asBackupError } from '@securyflex/shared/errors'
 import { parsePayload, type Requested, requestSlot, schedulerId } from '@securyflex/shared/queue'
 import { newRunId } from '@securyflex/shared/repository'
@@ -29,8 +29,6 @@ export async function schedule(context: WorkerContext, job: Job): Promise<Schedu
     )
     return { leftOut: due.toISOString() }
   }
-  // The databases of a group have each a minute of their own; the group's run only looks which ones there are.
-  const spread = findGroup(config, source) === undefined ? spreadOf(source, settings) : 0
   const requested = await requestSlot(
     queues,
     newRunId(source, now),
@@ -43,7 +41,7 @@ export async function schedule(context: WorkerContext, job: Job): Promise<Schedu
       options: {},
     },
     {
-      delay: Math.max(0, slot.getTime() + spread - now.getTime()),
+      delay: Math.max(0, slot.getTime() + spreadOf(source, settings) - now.getTime()),
       overlap: settings.overlap,
     },
   )

@@ -19,8 +19,10 @@ export interface Config {
   readonly defaults: SourceSettings
   /** The most backups that are made at a time, by server and in all; undefined means no limit. */
   readonly limits: Limits
-  /** Absolute path of the configuration file; undefined without one. */
+  /** Absolute path of the configuration file; undefined without one, and where it says nothing. */
   readonly file: string | undefined
+  /** Absolute path of `.env`; undefined without one, and where it says nothing. */
+  readonly dotenv: string | undefined
   /** At least one. */
   readonly destinations: readonly Destination[]
   readonly keys: Keys
@@ -37,7 +39,7 @@ export interface Config {
   readonly dashboard: Dashboard
   readonly worker: WorkerSettings
   readonly logs: Logs
-  /** What variables were set to: {@link optionsToAsk} says what of it goes with a run that this process asks for. */
+  /** What was set and not left to its default: these go with a run that this process asks for. Empty where a file is. */
   readonly requested: RequestedOptions
   /** Sentences to show once at start: what was dropped, what is unsafe. */
   readonly warnings: readonly string[]

@@ -10,22 +10,19 @@ import { variables } from './variables.ts'
 /** Variables by name; empty ones are not set. */
 export type Environment = Readonly<Record<string, string>>
 
+/** The file of variables in the working directory. */
+export const dotenvName = '.env'
+
 const ours = /^(?:BACKUP|DASHBOARD|WORKER)_/
 const withFile = Object.entries(variables).filter(([, { secret }]) => secret)
 const known = [...Object.keys(variables), ...withFile.map(([name]) => `${name}_FILE`)]
 
 /**
- * The environment over `.env` of the working directory. A secret that the environment gives in either
+ * The environment over `.env` of the working directory, as {@link readDotenv} gives it. A secret that the environment gives in either
  * form (`X` or `X_FILE`) hides both forms of `.env`.
  */
-export function readEnvironment(
-  env: NodeJS.ProcessEnv,
-  directory: string,
-  problems: Problem[],
-  dotenv?: string,
-): Environment {
-  const fromFile =
-    dotenv === undefined ? readDotenv(directory, problems) : new Map(Object.entries(parse(dotenv)))
+export function readEnvironment(env: NodeJS.ProcessEnv, dotenv: Dotenv): Environment {
+  const fromFile = new Map(dotenv)
   for (const [name] of withFile) {
     const forms = [name, `${name}_FILE`]
     if (forms.some((form) => env[form])) for (const form of forms) fromFile.delete(form)
@@ -35,14 +32,18 @@ export function readEnvironment(
   return Object.fromEntries(set)
 }
 
-function readDotenv(directory: string, problems: Problem[]): Map<string, string> {
-  const path = join(directory, '.env')
+/** What `.env` says; nothing where there is none. */
+export type Dotenv = ReadonlyMap<string, string>
+
+/** @param instead what is read in place of what stands there */
+export function readDotenv(directory: string, problems: Problem[], instead?: string): Dotenv {
+  const path = join(directory, dotenvName)
   try {
-    return new Map(Object.entries(parse(readFileSync(path))))
+    return new Map(Object.entries(parse(instead ?? readFileSync(path))))
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return new Map()
     problems.push({
-      variable: '.env',
+      variable: dotenvName,
       what: `${path} cannot be read (${systemCode(error) ?? String(error)})`,
       remedy: `Make it a file that this user may read, or remove it.`,
       code: 'CONFIG_INVALID',

@@ -22,6 +22,7 @@ export type {
   Webhook,
   WorkerSettings,
 } from './config.ts'
+export { compressionLevels } from './compression.ts'
 export type { Connection, Host, ParsedConnection, Ssl, SslMode } from './connection/connection.ts'
 export { wantsDebug } from './debug.ts'
 export {
@@ -41,6 +42,5 @@ export { configurationSchema } from './file/schema.ts'
 export { inheritedEnvironment, searchPath, separateEnvironment } from './inherit.ts'
 export { loadConfig, type LoadOptions, type Need, type Texts } from './load.ts'
 export { isLoopback } from './parsers.ts'
-export { optionsToAsk } from './requested.ts'
 export { isSame, type Reloaded, reloadConfig, type Reloading, reloadOnHangup } from './reload.ts'
 export { findGroup, requireSource, settingsOf } from './source.ts'

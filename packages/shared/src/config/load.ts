@@ -1,8 +1,16 @@
 import { join, resolve } from 'node:path'
+import { compressionLevels } from './compression.ts'
 import type { Config, RequestedOptions, WorkerSettings } from './config.ts'
 import type { Destination } from './destinations/destination.ts'
 import { findDestinations } from './destinations/find.ts'
-import { type Environment, findForeign, readEnvironment, readVariable } from './environment.ts'
+import {
+  dotenvName,
+  type Environment,
+  findForeign,
+  readDotenv,
+  readEnvironment,
+  readVariable,
+} from './environment.ts'
 import { type ConfigurationFile, readConfigurationFile } from './file/read.ts'
 import { isLoopback } from './parsers.ts'
 import { type Problem, problemsError } from './problem.ts'
@@ -62,7 +70,8 @@ export function load(options: LoadOptions = {}): Loaded {
   const { env = process.env, needs = ['key'], texts } = options
   const directory = resolve(options.directory ?? process.cwd())
   const problems: Problem[] = []
-  const environment = readEnvironment(env, directory, problems, texts?.dotenv)
+  const variablesOfFile = readDotenv(directory, problems, texts?.dotenv)
+  const environment = readEnvironment(env, variablesOfFile)
   problems.push(...findForeign(environment))
   const values = readValues(environment, directory, problems)
   const file = readConfigurationFile(values.BACKUP_CONFIG, environment, directory, problems, texts?.file)
@@ -75,7 +84,8 @@ export function load(options: LoadOptions = {}): Loaded {
   problems.push(...findMissing(values, found, problems, needs), ...findContradictions(values, problems))
   if (problems.length > 0) throw problemsError(problems)
   const warnings = [...found.warnings, ...findOversights(values, found)]
-  const config = assemble({ values, environment, file, destinations, found, warnings, directory })
+  const dotenv = variablesOfFile.size === 0 ? undefined : join(directory, dotenvName)
+  const config = assemble({ values, environment, file, dotenv, destinations, found, warnings, directory })
   return { config, values, environment, file }
 }
 
@@ -147,11 +157,13 @@ function findContradictions(values: Values, found: readonly Problem[]): Problem[
       `Write at least BACKUP_SPOOL_LIMIT=${least}.`,
     )
   }
-  if (values.BACKUP_COMPRESSION_ALGORITHM === 'gzip' && (values.BACKUP_COMPRESSION_LEVEL ?? 0) > 9) {
+  const { BACKUP_COMPRESSION_ALGORITHM: algorithm, BACKUP_COMPRESSION_LEVEL: level = 0 } = values
+  const { usual, highest } = compressionLevels[algorithm]
+  if (level > highest) {
     refuse(
       'BACKUP_COMPRESSION_LEVEL',
-      'gzip’s levels are 1 to 9',
-      'Write for example BACKUP_COMPRESSION_LEVEL=6.',
+      `${algorithm}’s levels are 1 to ${highest}`,
+      `Write for example BACKUP_COMPRESSION_LEVEL=${usual}.`,
     )
   }
   if (values.WORKER_STALLED_INTERVAL > values.WORKER_LOCK_DURATION) {
@@ -230,6 +242,7 @@ interface Parts {
   readonly values: Values
   readonly environment: Environment
   readonly file: ConfigurationFile | undefined
+  readonly dotenv: string | undefined
   readonly destinations: readonly Destination[]
   readonly found: Found
   readonly warnings: readonly string[]
@@ -247,7 +260,8 @@ function assemble(parts: Parts): Config {
     groups: found.groups,
     defaults: found.defaults,
     limits: found.limits,
-    file: file?.path,
+    file: file?.isBlank ? undefined : file?.path,
+    dotenv: parts.dotenv,
     destinations,
     keys: { current: values.BACKUP_ENCRYPTION_KEY, previous: values.BACKUP_ENCRYPTION_KEY_PREVIOUS },
     opensslPassphrase: values.BACKUP_OPENSSL_PASSPHRASE,
@@ -285,7 +299,7 @@ function redisOf(values: Values): Config['redis'] {
   return { ...address, tls: { ca, client } }
 }
 
-/** What was set and not left to its default. */
+/** What was set and not left to its default. Where a file describes the sources, the environment is only beneath it. */
 function requested(values: Values, environment: Environment): RequestedOptions {
   const isSet = (...names: VariableName[]) => names.some((name) => environment[name] !== undefined)
   const compressionSet = isSet(

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from '@jest/globals'
+import { cron } from './cron.ts'
 import { key, keys } from './key-strength.ts'
 import { boolean, isLoopback, size, stepList, token } from './parsers.ts'
-import { cron, timeZone } from './time.ts'
+import { timeZone } from './time.ts'
 
 describe('sizes', () => {
   it.each([
@@ -48,6 +49,8 @@ describe('schedules', () => {
     '0  4\t* * 7',
     '0 0 L * *',
     '0 0 29 2 *',
+    '0 0 * MAR THU',
+    '0 */24 * * *',
     '@daily',
     '@yearly',
   ])('accepts %s', (text) => {
@@ -55,7 +58,19 @@ describe('schedules', () => {
   })
 
   it.each([
+    ['58,1-59/50,1 * * * *', '1,51,58 * * * *'],
+    ['0 2 * * 0,fri-7', '0 2 * * 0,5,6'],
+    ['@midnight', '@daily'],
+  ])('takes %s as crontab(5) has it: %s', (text, meant) => {
+    expect(cron(text)).toBe(meant)
+  })
+
+  it.each([
     ['61 * * * *', 'the minute “61”'],
+    ['3,61,3 * * * *', 'the minute “3,61,3”'],
+    ['0 0 * * 1#2,1', 'the day of the week “1#2,1”'],
+    ['*/90 * * * *', 'the minute “*/90” of “*/90 * * * *” is not possible: a step of 90 is more than the 60'],
+    ['0 1,*/36 * * *', 'the hour “1,*/36”'],
     ['0 24 * * *', 'the hour “24”'],
     ['0 0 0 * *', 'the day of the month “0”'],
     ['0 0 * 13 *', 'the month “13”'],
@@ -65,6 +80,9 @@ describe('schedules', () => {
     ['*/0 * * * *', 'the minute “*/0”'],
     ['H 2 * * *', 'the minute “H”'],
     ['0 H(1-3) * * *', 'the hour “H(1-3)”'],
+    ['1,H * * * *', 'the minute “1,H”'],
+    ['HHH * * * *', 'the minute “HHH”'],
+    ['0 0 * * mon,H', 'the day of the week “mon,H”'],
     ['0 0 30 2 *', 'never happens'],
     ['0 0 2 * * *', 'has 6 fields'],
     ['2 * *', 'has 3 fields'],

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { type TemporaryDirectory, temporaryDirectory } from '../../../../test/helpers/temporary-directory.ts'
 import { loadConfig } from './load.ts'
@@ -50,5 +50,47 @@ describe('a configuration that is read again', () => {
       'BACKUP_LOG_LEVEL',
       'WORKER_…',
     ])
+  })
+
+  const one = 'sources: { a: { url: "postgresql://localhost/a" } }\n'
+  it.each<[string, () => void, string]>([
+    ['an empty file', () => write('backup.config.yaml', ''), 'backup.config.yaml:1: the file is empty.'],
+    [
+      'one with remarks only',
+      () => write('backup.config.yaml', '# a\n'),
+      'backup.config.yaml is gone, or empty.',
+    ],
+    [
+      'one that is gone',
+      () => rmSync(directory.join('backup.config.yaml')),
+      'backup.config.yaml is gone, or empty.',
+    ],
+    ['an empty .env', () => write('.env', ''), '.env is gone, or empty.'],
+    ['a .env that is gone', () => rmSync(directory.join('.env')), '.env is gone, or empty.'],
+    [
+      'a file without databases',
+      () => write('backup.config.yaml', 'limits: {}\n'),
+      'No database is named any more',
+    ],
+  ])('ends no backups because of %s', (_, change, says) => {
+    write('.env', 'BACKUP_ENCRYPTION=true\nBACKUP_ENCRYPTION_KEY=correct horse battery staple\n')
+    write('backup.config.yaml', one)
+    const before = loadConfig(options())
+    change()
+    expect(() => reloadConfig(before, options())).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining(says) }),
+    )
+  })
+
+  it('ends them where the file says so, or without the file when DATABASE_URL is all there was', () => {
+    write('backup.config.yaml', one)
+    const before = loadConfig(options())
+    write('backup.config.yaml', 'sources: {}\n')
+    expect(reloadConfig(before, options()).changes).toEqual(['a is removed'])
+    write('backup.config.yaml', '# nothing yet\n')
+    const env = { ...options().env, DATABASE_URL: 'postgresql://localhost/b' }
+    const alone = loadConfig({ ...options(), env })
+    rmSync(directory.join('backup.config.yaml'))
+    expect(reloadConfig(alone, { ...options(), env }).changes).toEqual([])
   })
 })

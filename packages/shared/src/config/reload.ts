@@ -1,8 +1,8 @@
 import { isatty } from 'node:tty'
 import { isDeepStrictEqual } from 'node:util'
-import { describe, Secret } from '@securyflex/shared/errors'
+import { BackupError, describe, Secret } from '@securyflex/shared/errors'
 import type { Config } from './config.ts'
-import { loadConfig, type LoadOptions } from './load.ts'
+import { load, type Loaded, type LoadOptions } from './load.ts'
 
 /** What a running process keeps until it is started again, and the variables that say it. */
 const kept = {
@@ -13,6 +13,8 @@ const kept = {
   worker: 'WORKER_…',
   dashboard: 'DASHBOARD_…',
 } as const satisfies Partial<Record<keyof Config, string>>
+
+const removed = ' is removed'
 
 /** A configuration that was read again while a process runs. */
 export interface Reloaded {
@@ -26,10 +28,13 @@ export interface Reloaded {
 
 /**
  * Reads the configuration again. What cannot change under a running process stays as it is in `running`.
- * @throws what {@link loadConfig} throws; then nothing has changed
+ * @throws what `loadConfig` throws, and CONFIG_INVALID where a file is gone that said something; then nothing has changed
  */
 export function reloadConfig(running: Config, options: LoadOptions = {}): Reloaded {
-  const fresh = loadConfig(options)
+  const loaded = load(options)
+  const { config: fresh } = loaded
+  const changes = changesBetween(running, fresh)
+  refuseSilentLoss(running, loaded)
   const names = Object.keys(kept) as (keyof typeof kept)[]
   // A service of its own brings its Redis, which no variable names.
   const changed = names.filter(
@@ -38,9 +43,35 @@ export function reloadConfig(running: Config, options: LoadOptions = {}): Reload
   const { redis, directory, spool, logs, worker, dashboard } = running
   return {
     config: { ...fresh, redis, directory, spool, logs, worker, dashboard },
-    changes: changesBetween(running, fresh),
+    changes,
     later: changed.map((name) => kept[name]),
   }
+}
+
+/**
+ * A file that an editor, a full disk or a mount has emptied or taken away is no wish to end backups or their encryption.
+ * Whoever means that says so in a file that is there, or starts the process again.
+ */
+function refuseSilentLoss(running: Config, { config: fresh, file }: Loaded): void {
+  const gone = (['file', 'dotenv'] as const).find(
+    (name) => running[name] !== undefined && fresh[name] === undefined,
+  )
+  if (gone !== undefined) {
+    throw new BackupError('CONFIG_INVALID', `${running[gone] ?? ''} is gone, or empty.`, {
+      hint: 'Put it back; to do without it, stop this process and start it again.',
+    })
+  }
+  const wasServed = running.sources.length + running.groups.length > 0
+  const isServed = fresh.sources.length + fresh.groups.length > 0
+  const isSaid = file?.content.sources !== undefined
+  if (!wasServed || isServed || isSaid) return
+  throw new BackupError(
+    'CONFIG_INVALID',
+    'No database is named any more, so that nothing would be backed up.',
+    {
+      hint: 'Put back what stood there; if that is meant, write into the configuration file: sources: {}',
+    },
+  )
 }
 
 function changesBetween(before: Config, after: Config): string[] {
@@ -51,7 +82,7 @@ function changesBetween(before: Config, after: Config): string[] {
     ...[...is].flatMap(([name, one]) =>
       was.has(name) && !isSame(was.get(name), one) ? [`${name} is changed`] : [],
     ),
-    ...[...was.keys()].filter((name) => !is.has(name)).map((name) => `${name} is removed`),
+    ...[...was.keys()].filter((name) => !is.has(name)).map((name) => `${name}${removed}`),
   ]
 }
 
@@ -94,7 +125,7 @@ export function reloadOnHangup(config: Config, { apply, say }: Reloading): () =>
       await apply(fresh)
       running = fresh
       say(
-        'info',
+        changes.some((change) => change.endsWith(removed)) ? 'warn' : 'info',
         `The configuration was read again: ${changes.length === 0 ? 'the sources are the same' : changes.join(', ')}.`,
       )
       for (const warning of fresh.warnings) say('warn', warning)

@@ -1,3 +1,4 @@
+import { usualLevels } from './compression.ts'
 import type { SourceSettings } from './config.ts'
 import { retentionRules } from './retention.ts'
 import type { VariableName } from './variables.ts'
@@ -56,7 +57,7 @@ export const settingTable: readonly Setting[] = [
   {
     path: 'compression.level',
     variables: ['BACKUP_COMPRESSION_LEVEL'],
-    builtIn: '2 for zstd, 6 for gzip',
+    builtIn: usualLevels,
     shown: ({ compression }) => String(compression.level),
   },
   {

@@ -1,11 +1,9 @@
+import { compressionLevels } from './compression.ts'
 import type { Cipher, Compression, Schedule, SourceSettings } from './config.ts'
 import type { Destination } from './destinations/destination.ts'
 import type { FileSettings } from './file/grammar.ts'
 import { layeredRetention, retentionOf } from './retention.ts'
 import type { Values } from './variables.ts'
-
-/** Levels where none is given. */
-const usualLevel = { none: 0, zstd: 2, gzip: 6 } as const
 
 /** What the environment says, and the built-in defaults beneath it. */
 export function settingsOfEnvironment(values: Values, destinations: readonly Destination[]): SourceSettings {
@@ -55,7 +53,7 @@ export function layered(under: SourceSettings, over: FileSettings, enabled: bool
 function layeredCompression(under: Compression, over: FileSettings['compression']): Compression {
   const algorithm = over?.algorithm ?? under.algorithm
   if (algorithm === 'none') return { algorithm, level: 0 }
-  const inherited = algorithm === under.algorithm ? under.level : usualLevel[algorithm]
+  const inherited = algorithm === under.algorithm ? under.level : compressionLevels[algorithm].usual
   return { algorithm, level: over?.level ?? inherited }
 }
 
@@ -63,7 +61,7 @@ function layeredCompression(under: Compression, over: FileSettings['compression'
 export function compressionOf(values: Values): Compression {
   const algorithm = values.BACKUP_COMPRESSION ? values.BACKUP_COMPRESSION_ALGORITHM : 'none'
   if (algorithm === 'none') return { algorithm, level: 0 }
-  return { algorithm, level: values.BACKUP_COMPRESSION_LEVEL ?? usualLevel[algorithm] }
+  return { algorithm, level: values.BACKUP_COMPRESSION_LEVEL ?? compressionLevels[algorithm].usual }
 }
 
 /** As `BACKUP_ENCRYPTION…` have it. */

@@ -1,10 +1,11 @@
 import { BackupError } from '@securyflex/shared/errors'
+import { compressionLevels } from './compression.ts'
 import type { Config, Source, SourceGroup, SourceSettings } from './config.ts'
 import type { Connection } from './connection/connection.ts'
 import { parseConnection } from './connection/parse.ts'
 import type { Destination } from './destinations/destination.ts'
 import type { Environment } from './environment.ts'
-import type { FileSource } from './file/grammar.ts'
+import type { FileSettings, FileSource } from './file/grammar.ts'
 import type { ConfigurationFile } from './file/read.ts'
 import { longestGroupName } from './group.ts'
 import { nearest } from './nearest.ts'
@@ -34,7 +35,7 @@ export function findSources(places: Places, problems: Problem[]): Found {
   const defaults =
     file?.content.defaults === undefined
       ? places.defaults
-      : layered(places.defaults, file.content.defaults, values.BACKUP_SCHEDULE_ENABLED)
+      : settingsAt(file, ['defaults'], places.defaults, file.content.defaults, places)
   const found: { sources: Source[]; groups: SourceGroup[]; warnings: string[] } = {
     sources: [],
     groups: [],
@@ -74,7 +75,7 @@ function ofEnvironment(
 }
 
 function ofFile(
-  { environment, values }: Places,
+  places: Places,
   file: ConfigurationFile,
   name: string,
   said: FileSource,
@@ -82,13 +83,13 @@ function ofFile(
   warnings: string[],
 ): Source | SourceGroup | undefined {
   const way = ['sources', name]
+  const settings = settingsAt(file, way, defaults, said, places)
   const url = connectionText(file, way, said)
   if (url === undefined) return undefined
   try {
     const database = said.database === '*' ? undefined : said.database
-    const { connection, notices, passwords } = parseConnection(url, environment, database)
+    const { connection, notices, passwords } = parseConnection(url, places.environment, database)
     warnings.push(...notices.map((notice) => `${way.join('.')}: ${notice}`))
-    const settings = layered(defaults, said, values.BACKUP_SCHEDULE_ENABLED)
     const server = said.server ?? serverOf(connection)
     if (said.database !== '*') return { ...settings, name, connection, server }
     const withoutDatabases = said.exclude?.databases ?? []
@@ -100,6 +101,24 @@ function ofFile(
     file.refuse([...way, said.url === undefined ? 'server' : 'url'], error.message, remedy, error.code)
     return undefined
   }
+}
+
+/** What is said at `way` over what is `under` it. A level that its algorithm has not is refused there. */
+function settingsAt(
+  file: ConfigurationFile,
+  way: readonly string[],
+  under: SourceSettings,
+  said: FileSettings,
+  { values }: Places,
+): SourceSettings {
+  const settings = layered(under, said, values.BACKUP_SCHEDULE_ENABLED)
+  const { algorithm, level } = settings.compression
+  const { usual, highest } = compressionLevels[algorithm]
+  if (said.compression?.level !== undefined && level > highest) {
+    const what = `${algorithm}’s levels are 1 to ${highest}`
+    file.refuse([...way, 'compression', 'level'], what, `Write for example level: ${usual}.`)
+  }
+  return settings
 }
 
 /** The source's own connection string, or that of its server. */
@@ -128,7 +147,7 @@ function connectionText(
       'it does not say which database of the server',
       'Write database: and its name, or "*" for all, below it.',
     )
-  } else if (servers[said.server] === undefined) {
+  } else if (!Object.hasOwn(servers, said.server)) {
     const names = Object.keys(servers)
     const remedy =
       names.length === 0 ? 'Describe it under servers.' : `The nearest is ${nearest(said.server, names)}.`

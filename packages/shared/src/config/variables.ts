@@ -1,11 +1,13 @@
 import { Secret } from '@securyflex/shared/errors'
 import { redisAddress, webhookAddress } from './addresses.ts'
+import { compressionLevels, usualLevels } from './compression.ts'
+import { cron } from './cron.ts'
 import { key, keys } from './key-strength.ts'
 import { boolean, bucket, endpoint, host, name, oneOf, path, prefix } from './parsers.ts'
 import { size, stepList, text, token, wholeNumber } from './parsers.ts'
 import { certificateFile, privateKeyFile } from './pem.ts'
 import { type Step, steps } from './steps.ts'
-import { cron, timeZone } from './time.ts'
+import { timeZone } from './time.ts'
 import { variable } from './variable.ts'
 
 const secret = (value: string) => new Secret(value)
@@ -232,9 +234,9 @@ export const variables = {
     section: 'Compression',
     about: 'From 1 (fast) to 19 (small) for zstd, to 9 for gzip.',
     fallback: undefined,
-    shownDefault: '2 for zstd, 6 for gzip',
+    shownDefault: usualLevels,
     example: '2',
-    parse: wholeNumber(1, 19),
+    parse: wholeNumber(1, compressionLevels.zstd.highest),
   }),
   BACKUP_ENCRYPTION: variable({
     section: 'Encryption',

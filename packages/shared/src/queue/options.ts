@@ -1,3 +1,4 @@
+import { compressionLevels } from '@securyflex/shared/config'
 import { z } from 'zod'
 
 const compressionSchema = z.object({
@@ -30,24 +31,23 @@ export const runOptionsSchema = z.object({
 })
 export type RunOptions = z.infer<typeof runOptionsSchema>
 
-/** Levels where none is given, and the highest. */
-const levels = { none: [0, 0], gzip: [6, 9], zstd: [3, 19] } as const
-
 /** `zstd` or `zstd:3`, for those who can only send text. */
 const compressionText = z
   .string()
   .regex(/^(none|gzip|zstd)(:\d{1,2})?$/, 'write for example zstd or gzip:6')
   .transform((text) => {
     const [name = '', level] = text.split(':')
-    const algorithm = name as keyof typeof levels
-    return { algorithm, level: level === undefined ? levels[algorithm][0] : Number(level) }
+    const algorithm = name as keyof typeof compressionLevels
+    return { algorithm, level: level === undefined ? compressionLevels[algorithm].usual : Number(level) }
   })
 
 const wantedCompression = z
   .union([compressionText, compressionSchema.strict()], { error: 'write for example "zstd:3"' })
-  .refine(({ algorithm, level }) => level <= levels[algorithm][1] && (algorithm === 'none' || level > 0), {
-    error: 'the levels are 1 to 9 for gzip, 1 to 19 for zstd',
-  })
+  .refine(
+    ({ algorithm, level }) =>
+      level <= compressionLevels[algorithm].highest && (algorithm === 'none' || level > 0),
+    { error: 'the levels are 1 to 9 for gzip, 1 to 19 for zstd' },
+  )
 
 const wantedDays = z.union(
   [

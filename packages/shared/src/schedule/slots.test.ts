@@ -34,6 +34,22 @@ describe('a nightly backup on the days on which clocks change', () => {
     }
   })
 
+  it.each(['*', '?', '0-23', '*/1'])('an hourly one may be written with the hours %s', (hours) => {
+    const hourly = nextSlots(amsterdam('0 * * * *'), new Date('2026-10-24T22:00:00Z'), 6)
+    expect(nextSlots(amsterdam(`0 ${hours} * * *`), new Date('2026-10-24T22:00:00Z'), 6)).toEqual(hourly)
+  })
+
+  it.each([
+    ['Africa/Cairo', '0 */24 * * *', '2027-04-29T12:00:00Z', ['2027-04-29T22:00', '2027-04-30T21:00']],
+    ['America/Havana', '0 */12 * * *', '2026-10-31T20:00:00Z', ['2026-11-01T04:00', '2026-11-01T17:00']],
+  ])(
+    'one of every so many hours is neither left out nor doubled: %s, %s',
+    (timeZone, cron, after, expected) => {
+      const slots = nextSlots({ cron, timeZone }, new Date(after), 2)
+      expect(slots.map((slot) => slot.toISOString().slice(0, 16))).toEqual(expected)
+    },
+  )
+
   it.each([
     ['Africa/Cairo', '30 0 * * *', '2026-04-23T12:00:00Z', ['2026-04-23T22:30', '2026-04-24T21:30']],
     ['America/Nuuk', '15 22 * * *', '2025-03-28T12:00:00Z', ['2025-03-29T00:15', '2025-03-30T00:15']],
@@ -137,6 +153,16 @@ describe('a spread', () => {
       spreads.filter((spread) => Math.floor(spread / 900_000) === quarter),
     )
     for (const quarter of quarters) expect(quarter.length).toBeGreaterThan(150)
+  })
+
+  it('moves the databases of a group, each by itself, and not the group’s look at them', () => {
+    const group = { name: 'fleet', withoutDatabases: [], spreadMinutes: 60 }
+    expect(spreadOf('fleet', group)).toBe(0)
+    expect(spreadOf('fleet-crm', group)).toBe(spreadOf('fleet-crm', { spreadMinutes: 60 }))
+    expect(spreadOf('fleet-crm', group)).toBeGreaterThan(0)
+    const schedules = [{ cron: '0 2 * * *', timeZone: 'UTC' }]
+    const [first] = nextTimes('fleet', { ...group, schedules }, new Date('2026-11-23T00:00:00Z'), 1)
+    expect(first?.at).toEqual(new Date('2026-11-23T02:00:00Z'))
   })
 
   it('moves the times that are shown', () => {

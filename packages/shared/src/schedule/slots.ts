@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Schedule, SourceSettings } from '@securyflex/shared/config'
+import type { Schedule, SourceGroup, SourceSettings } from '@securyflex/shared/config'
 import { CronExpressionParser } from 'cron-parser'
 
 const minute = 60_000
@@ -9,8 +9,10 @@ const hour = 60 * minute
  * A slot is a moment at which a schedule is due. These functions are pure. cron-parser says which times of day an
  * expression means; what they are on the days on which clocks are changed is decided here, as cron does it (cron(8)
  * of Debian): a time that does not exist comes later by as much as the clock is set forward, of one that exists twice
- * the first is meant; a schedule of every hour (`*`) just follows the clock. cron-parser's own answer leaves out a
- * whole day where clocks change at midnight, as in Cairo.
+ * the first is meant; a schedule of every hour (`*`) just follows the clock. It differs from cron(8) where a schedule is
+ * of every so many hours: these are times of day here, while cron has whatever begins with `*` follow the clock, so that
+ * midnight may be left out, or come twice. cron-parser's own answer leaves out a whole day where clocks change at
+ * midnight, as in Cairo.
  */
 
 /** The first `many` slots after `after`. */
@@ -20,21 +22,16 @@ export function nextSlots(schedule: Schedule, after: Date, many: number): Date[]
   return slots
 }
 
-/** More than clocks are changed at once. The days that zones left out when they crossed the date line are the longest. */
-function marginOf({ cron }: Schedule): number {
-  return (isOfEveryHour(cron) ? 3 : 26) * hour
-}
-
 /** The first slot after `after`. */
 function nextSlot(schedule: Schedule, after: Date): Date {
-  const margin = marginOf(schedule)
-  const times = timesOfDay(schedule, after, -margin)
+  const { times, margin, everyHour } = timesOfDay(schedule)
+  times.reset(new Date(wallClock(schedule, after.getTime()) - margin))
   let best: number | undefined
   for (;;) {
     const time = times.next().toDate().getTime()
     // Where clocks are set forward, a later time of day may come before one that has moved.
     if (best !== undefined && time > wallClock(schedule, best) + margin) return new Date(best)
-    for (const slot of momentsOf(schedule, time)) {
+    for (const slot of momentsOf(schedule, everyHour, time)) {
       if (slot > after.getTime() && slot < (best ?? Infinity)) best = slot
     }
   }
@@ -42,22 +39,25 @@ function nextSlot(schedule: Schedule, after: Date): Date {
 
 /** The newest slot that is not after `now`. */
 export function newestSlot(schedule: Schedule, now: Date): Date {
-  const margin = marginOf(schedule)
-  const times = timesOfDay(schedule, now, margin)
+  const { times, margin, everyHour } = timesOfDay(schedule)
+  times.reset(new Date(wallClock(schedule, now.getTime()) + margin))
   let best: number | undefined
   for (;;) {
     const time = times.prev().toDate().getTime()
     if (best !== undefined && time < wallClock(schedule, best) - margin) return new Date(best)
-    for (const slot of momentsOf(schedule, time)) {
+    for (const slot of momentsOf(schedule, everyHour, time)) {
       if (slot <= now.getTime() && slot > (best ?? -Infinity)) best = slot
     }
   }
 }
 
 /** The times of day that the expression means, as if they were UTC, which knows no change of clocks. */
-function timesOfDay(schedule: Schedule, around: Date, distance: number) {
-  const currentDate = new Date(wallClock(schedule, around.getTime()) + distance)
-  return CronExpressionParser.parse(schedule.cron, { currentDate, tz: 'UTC' })
+function timesOfDay({ cron }: Schedule) {
+  const times = CronExpressionParser.parse(cron, { tz: 'UTC' })
+  // However it is written: `*`, `?`, `0-23` or `*/1`.
+  const everyHour = times.fields.hour.values.length === 24
+  // More than clocks are changed at once. The days that zones left out when they crossed the date line are the longest.
+  return { times, everyHour, margin: (everyHour ? 3 : 26) * hour }
 }
 
 /** What clocks in the schedule's zone show at a moment, as if that were UTC; in ms. */
@@ -67,19 +67,15 @@ function wallClock({ timeZone }: Schedule, moment: number): number {
 }
 
 /** The moments at which a time of day is due: one; or for a schedule of every hour none, one or two. */
-function momentsOf({ cron, timeZone }: Schedule, time: number): number[] {
+function momentsOf(schedule: Schedule, everyHour: boolean, time: number): number[] {
   const wall = Temporal.Instant.fromEpochMilliseconds(time).toZonedDateTimeISO('UTC').toPlainDateTime()
   const at = (disambiguation: 'earlier' | 'later') =>
-    wall.toZonedDateTime(timeZone, { disambiguation }).epochMilliseconds
+    wall.toZonedDateTime(schedule.timeZone, { disambiguation }).epochMilliseconds
   const [earlier, later] = [at('earlier'), at('later')]
   if (earlier === later) return [earlier]
-  const exists = wallClock({ cron, timeZone }, earlier) === time
-  if (isOfEveryHour(cron)) return exists ? [earlier, later] : []
+  const exists = wallClock(schedule, earlier) === time
+  if (everyHour) return exists ? [earlier, later] : []
   return [exists ? earlier : later]
-}
-
-function isOfEveryHour(cron: string): boolean {
-  return cron === '@hourly' || (cron.split(/\s+/)[1]?.startsWith('*') ?? false)
 }
 
 /** What BullMQ asks when it plans a scheduler's next job (`settings.repeatStrategy` of its queues and workers). */
@@ -105,9 +101,16 @@ export function slotToAsk(
   return now.getTime() - due.getTime() <= latenessHours * hour ? due : undefined
 }
 
-/** By how many milliseconds a source's schedules begin later: always the same for one source, evenly spread over all. */
-export function spreadOf(source: string, { spreadMinutes }: Pick<SourceSettings, 'spreadMinutes'>): number {
-  if (spreadMinutes === 0) return 0
+/** What of a source, a group or the defaults says when its schedules begin. */
+type Spread = Pick<SourceSettings, 'spreadMinutes'> & Partial<Pick<SourceGroup, 'name' | 'withoutDatabases'>>
+
+/**
+ * By how many milliseconds a source's schedules begin later: always the same for one source, evenly spread over all.
+ * A group's own run only looks which databases there are, and is not spread: its databases are, each by itself.
+ */
+export function spreadOf(source: string, { spreadMinutes, name, withoutDatabases }: Spread): number {
+  const isGroup = withoutDatabases !== undefined && name === source
+  if (spreadMinutes === 0 || isGroup) return 0
   const share = createHash('sha256').update(source).digest().readUInt32BE(0) / 2 ** 32
   return Math.floor(share * spreadMinutes * minute)
 }
@@ -118,10 +121,10 @@ export interface PlannedTime {
   readonly at: Date
 }
 
-/** The next `many` times at which a source's backups begin, its spread included. */
+/** The next `many` times at which a source's or group's schedules begin, the spread of its backups included. */
 export function nextTimes(
   source: string,
-  settings: Pick<SourceSettings, 'schedules' | 'spreadMinutes'>,
+  settings: Spread & Pick<SourceSettings, 'schedules'>,
   now: Date,
   many: number,
 ): PlannedTime[] {

@@ -4,7 +4,7 @@ import { BackupError, systemCode } from '@securyflex/shared/errors'
 import { stringify } from 'yaml'
 import type { Config, Source } from '../config.ts'
 import { parseConnection } from '../connection/parse.ts'
-import { readEnvironment } from '../environment.ts'
+import { readDotenv, readEnvironment } from '../environment.ts'
 import { longestGroupName } from '../group.ts'
 import { load, loadConfig, type Texts } from '../load.ts'
 import { sourceName } from '../sources.ts'
@@ -60,7 +60,7 @@ export function planSource(wanted: NewSource, where: Whereabouts = {}): Addition
   const url = wanted.url.replace(everyDatabase, maintenance)
   const { env, directory, paths, before } = look(where)
   const config = loadConfig({ env, directory, needs: [], texts: before })
-  const environment = readEnvironment(env, directory, [])
+  const environment = readEnvironment(env, readDotenv(directory, []))
   const { connection } = parseConnection(url, environment)
   const chosen = name ?? (all ? groupName(connection) : sourceName(connection.database))
   refuseTwin(config, chosen, connection, all)
@@ -102,7 +102,7 @@ export function planInstallation(
       hint: 'Add a database to it with: npx --no securyflex-backup source add <url>',
     })
   }
-  const environment = readEnvironment(env, directory, [])
+  const environment = readEnvironment(env, readDotenv(directory, []))
   const { connection } = parseConnection(source.url, environment)
   const name = source.name ?? sourceName(connection.database)
   const { text, secrets } = separateSecrets(source.url, (what) => freeVariable(name, what, environment))
@@ -146,7 +146,7 @@ export function planDestination(name: string, settings: Entry, where: Whereabout
 
 function look({ env = process.env, directory = process.cwd() }: Whereabouts, reading = true) {
   const dotenv = real(join(directory, '.env'))
-  const named = readEnvironment(env, directory, [])['BACKUP_CONFIG']
+  const named = readEnvironment(env, readDotenv(directory, []))['BACKUP_CONFIG']
   const file = real(resolve(directory, named ?? usualFile))
   const paths: Texts = { file, dotenv }
   const before: Texts = reading ? { file: textOf(file), dotenv: textOf(dotenv) } : { file: '', dotenv: '' }

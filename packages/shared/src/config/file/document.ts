@@ -38,7 +38,10 @@ one source more, beside those of the file; its name must be another. A list take
 
 ### Settings of a source
 
-In \`defaults\` for all, or below a source for that one. Single values may be given where a list is meant.
+In \`defaults\` for all, or below a source for that one. Single values may be given where a list is meant. A schedule is
+five fields as in crontab(5), or \`@hourly\`, \`@daily\` (\`@midnight\`), \`@weekly\`, \`@monthly\`, \`@yearly\`. Where clocks are
+changed, a time of day that does not exist comes later by the change, of one that exists twice the first counts, and a
+schedule of every hour follows the clock.
 `
 
 const between = `
@@ -50,7 +53,7 @@ const closing = `
 
 \`\${NAME}\` in any value is replaced by that variable of the environment or \`.env\`; where \`NAME_FILE\` is set instead, by
 the content of the file that it names, without its last newline. A variable that is not set is an error. \`$\${\` stands
-for \`\${\` itself.
+for \`\${\` itself. What is wrong with such a value is told of the variable, and its value is not repeated.
 
 ### Changes while it runs
 
@@ -58,7 +61,8 @@ At SIGHUP, \`npm start\` and each producer, worker and dashboard read file and \
 \`destination add\` see to it where \`npm start\` runs on the same \`BACKUP_DIR\`. Elsewhere signal all of them:
 \`docker compose kill -s HUP worker dashboard producer\`. Sources, schedules, settings and destinations change for what
 begins from then on; runs under way go on as they began. If the file is wrong, what held before goes on and the log says
-why. \`REDIS_…\`, \`BACKUP_DIR\`, the spool, the logs, \`WORKER_…\` and \`DASHBOARD_…\` count from the next start on, which is
+why. So it does where a file is empty or gone, be it \`.env\`, or names no database any more: who means that writes
+\`sources: {}\`, or starts the process again. \`REDIS_…\`, \`BACKUP_DIR\`, the spool, the logs, \`WORKER_…\` and \`DASHBOARD_…\` count from the next start on, which is
 said. A backup under way at a destination whose directory changes fails there, and only there.
 `
 

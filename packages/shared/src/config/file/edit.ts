@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { BackupError } from '@securyflex/shared/errors'
 import { Document, isMap, isNode, LineCounter, parseDocument, stringify, type YAMLMap } from 'yaml'
+import { contentOf } from './read.ts'
 
 /** What is added to a section, as it is to be read. */
 export type Entry = Readonly<Record<string, unknown>>
@@ -25,10 +26,10 @@ export function withEntry(text: string, section: Section, name: string, entry: E
     })
   }
   const wanted = written(document, section, name, entry)
-  const meaning = parseDocument(wanted).toJS() as unknown
+  const meaning = contentOf(parseDocument(wanted))
   const inserted = insert(text, section, name, entry)
   const read = parseDocument(inserted)
-  return read.errors.length === 0 && isDeepStrictEqual(read.toJS(), meaning) ? inserted : wanted
+  return read.errors.length === 0 && isDeepStrictEqual(contentOf(read), meaning) ? inserted : wanted
 }
 
 /** The document written anew. */

@@ -150,8 +150,28 @@ sources:
     )
   })
 
-  it('may be empty', () => {
+  it('may say nothing yet, but is not empty: that is what a full disk leaves of it', () => {
     expect(load('# nothing yet\n').sources).toEqual([])
+    for (const empty of ['', '\n']) {
+      expect(linesOf(empty)).toEqual([
+        'backup.config.yaml:1: the file is empty. Write for example sources: { shop: { url: postgresql://backup@db.example.com:5432/shop } }, or remove the file.',
+      ])
+    }
+  })
+
+  it('may refer to one value from each source of a large fleet', () => {
+    const sources = Array.from(
+      { length: 150 },
+      (_, index) => `  s${String(index)}: { url: postgresql://h/d, retention: *kept }\n`,
+    )
+    const config = load(`defaults: { retention: &kept { days: 90 } }\nsources:\n${sources.join('')}`)
+    expect(config.sources.map(({ retention }) => retention.days)).toEqual(sources.map(() => 90))
+  })
+
+  it('may call things what JavaScript calls its own', () => {
+    const yaml =
+      'servers: { constructor: { url: postgresql://h/d } }\nsources:\n  toString: { server: constructor, database: d }\n'
+    expect(load(yaml).sources).toMatchObject([{ name: 'toString', server: 'constructor' }])
   })
 
   it('asks for a key where one source is encrypted', () => {
@@ -249,6 +269,36 @@ describe('what is wrong in a configuration file is named with file and line, wha
       'sources:\n  a:\n    url: mysql://h/d\n',
       /^backup\.config\.yaml:3 sources\.a\.url: The connection string/,
     ],
+    [
+      'an alias of nothing',
+      'sources:\n  a:\n    url: postgresql://h/d\n    exclude: { tables: *scratch }\n',
+      /^backup\.config\.yaml:4 sources\.a\.exclude\.tables: “\*scratch” stands for what is marked “&scratch”, and nothing before it is\. .*: "\*scratch"\.$/,
+    ],
+    [
+      'an alias of what it is in',
+      'defaults: &all\n  schedule: [*all]\n',
+      /^backup\.config\.yaml:2 defaults\.schedule\.0: “\*all” stands for what it is in itself\./,
+    ],
+    [
+      'a level that gzip has not',
+      'sources:\n  a:\n    url: postgresql://h/d\n    compression:\n      algorithm: gzip\n      level: 15\n',
+      /^backup\.config\.yaml:6 sources\.a\.compression\.level: gzip’s levels are 1 to 9\. Write for example level: 6\.$/,
+    ],
+    [
+      'one below defaults of gzip',
+      'defaults: { compression: gzip }\nsources:\n  a:\n    url: postgresql://h/d\n    compression: { level: 15 }\n',
+      /^backup\.config\.yaml:5 sources\.a\.compression\.level: gzip’s levels are 1 to 9\./,
+    ],
+    [
+      'a name that JavaScript keeps for itself',
+      'sources:\n  a: { url: postgresql://h/d }\n  __proto__: { url: postgresql://h/d }\n',
+      /^backup\.config\.yaml:3 sources\.__proto__: the name “__proto__” is not possible\. Write for example shop\.$/,
+    ],
+    [
+      'a server that is one of JavaScript’s words',
+      'sources:\n  a: { server: constructor, database: d }\n',
+      /^backup\.config\.yaml:2 sources\.a\.server: there is no server “constructor”\. Describe it under servers\.$/,
+    ],
     ['broken YAML', 'sources:\n  a: [\n', /^backup\.config\.yaml:\d+: .*Correct the line/],
     [
       'a name twice',
@@ -259,6 +309,43 @@ describe('what is wrong in a configuration file is named with file and line, wha
     const lines = linesOf(yaml)
     expect(lines).toHaveLength(1)
     expect(lines[0]).toMatch(expected)
+  })
+
+  it.each<[string, Record<string, string>, RegExp]>([
+    ['schedule: ${X}', { X: 'planted-word' }, /schedule\.0: “\$\{X\}” has 1 field,/],
+    [
+      'schedule: ["0 2 * * *", "${X}"]',
+      { X: 'planted 2 * * *' },
+      /the minute “…” of “\$\{X\}” is not possible/,
+    ],
+    ['schedule: "0 ${X} * * *"', { X: 'planted' }, /the hour “\$\{X\}” of “0 \$\{X\} \* \* \*” is not/],
+    [
+      'overlap: &x ${X}',
+      { X: 'Planted' },
+      /overlap: “\$\{X\}” is none of skip, again; the nearest is again\./,
+    ],
+    ['timeZone: ${X}', { X: 'pla“nted”' }, /timeZone: what \$\{X\} gives is not possible here\. Write for/],
+    ['retention: { days: "${X}" }', { X_FILE: 'x' }, /“\$\{X\}” is not a whole number from 1 to 36500\./],
+    ['destinations: "${X}"', { X: 'planted' }, /there is no destination “\$\{X\}”\./],
+    ['include: &i { tables: "${X}" }\n  exclude: *i', { X: 'a planted one' }, /“\$\{X\}” is not a pattern/],
+  ])('but what a variable gives is not repeated, since it may be a secret: %s', (line, env, says) => {
+    writeFileSync(directory.join('x'), 'planted\n')
+    const told = linesOf(`defaults:\n  ${line}\n`, {
+      ...env,
+      ...(env['X_FILE'] ? { X_FILE: 'x' } : {}),
+    }).join()
+    expect(told).toMatch(says)
+    expect(told).not.toMatch(/pla“?nted/i)
+  })
+
+  it('also in a connection string and in a name: ${…} in a name stays what it is', () => {
+    const url = 'sources:\n  a: { url: "service=${X}" }\n  ${X}: { url: postgresql://h/d }\n'
+    const told = linesOf(url, { X: 'planted', PGSERVICEFILE: '/dev/null' }).join()
+    expect(told).toMatch(/sources\.\$\{X\}: the name is not one of/)
+    expect(told).not.toContain('planted')
+    const alone = linesOf('sources:\n  a: { url: "service=${X}" }\n', { X: 'planted' }).join()
+    expect(alone).toMatch(/sources\.a\.url: .*“\$\{X\}”/)
+    expect(alone).not.toContain('planted')
   })
 
   it('all at once, and a secret in none of them', () => {

@@ -1,7 +1,9 @@
 import { z } from 'zod'
+import { compressionLevels, usualLevels } from '../compression.ts'
+import { cron } from '../cron.ts'
 import { bandwidth, boolean, bucket, endpoint, name, oneOf } from '../parsers.ts'
 import { path, prefix, text, wholeNumber } from '../parsers.ts'
-import { cron, timeZone } from '../time.ts'
+import { timeZone } from '../time.ts'
 import { Wrong } from '../wrong.ts'
 
 /**
@@ -136,10 +138,10 @@ const settingsShape = {
       z.strictObject({
         algorithm: value(algorithm, 'zstd', 'none, zstd or gzip.', algorithms).optional(),
         level: value(
-          wholeNumber(1, 19),
-          '3',
-          '1 to 19 for zstd, 1 to 9 for gzip; default: 3 and 6.',
-          between(1, 19),
+          wholeNumber(1, compressionLevels.zstd.highest),
+          '2',
+          `1 to 19 for zstd, 1 to 9 for gzip; default: ${usualLevels}.`,
+          between(1, compressionLevels.zstd.highest),
         ).optional(),
       }),
     )

@@ -1,21 +1,27 @@
 import { readFileSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
 import { systemCode } from '@securyflex/shared/errors'
-import { type Document, isScalar, LineCounter, type Node, parseDocument, visit } from 'yaml'
+import { type Document, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
 import { z } from 'zod'
 import type { Environment } from '../environment.ts'
 import { nearest } from '../nearest.ts'
 import type { Problem } from '../problem.ts'
 import { type FileContent, fileSchema } from './grammar.ts'
-import { substitute } from './substitute.ts'
+import { fillIn, type GivenValues, withoutGiven } from './given.ts'
+import { findImpossible } from './impossible.ts'
 
 /** Where people look for it when `BACKUP_CONFIG` names no other. */
 export const usualFile = 'backup.config.yaml'
+
+const emptyRemedy =
+  'Write for example sources: { shop: { url: postgresql://backup@db.example.com:5432/shop } }, or remove the file.'
 
 /** A configuration file that has been read. */
 export interface ConfigurationFile {
   readonly path: string
   readonly content: FileContent
+  /** Whether nothing stands in it, but perhaps remarks. */
+  readonly isBlank: boolean
   /** Where the value at `keys` stands, or the nearest thing around it: `backup.config.yaml:7`. */
   place(keys: readonly PropertyKey[]): string
   /** Reports what is wrong with the value at `keys`, with its line. */
@@ -37,26 +43,40 @@ export function readConfigurationFile(
   const path = resolve(directory, named ?? usualFile)
   const text = instead ?? readText(path, named !== undefined, problems)
   if (text === undefined) return undefined
+  const known = problems.length
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const place = (offset: number) => `${basename(path)}:${String(lines.linePos(offset).line)}`
-  const refuse: ConfigurationFile['refuse'] = (keys, what, remedy, code = 'CONFIG_INVALID') => {
-    const where = [place(offsetOf(document, keys)), keys.map(String).join('.')].filter(Boolean).join(' ')
+  let given: GivenValues = new Map()
+  const refuseAt = (offset: number, keys: readonly PropertyKey[], problem: Omit<Problem, 'variable'>) => {
+    const where = [place(offset), keys.map(String).join('.')].filter(Boolean).join(' ')
     // What a variable could not fill in is wrong once, not twice.
-    if (problems.some(({ variable }) => variable === where)) return
-    problems.push({ variable: where, what, remedy, code })
+    if (!problems.some(({ variable }) => variable === where)) problems.push({ variable: where, ...problem })
+  }
+  const refuse: ConfigurationFile['refuse'] = (keys, what, remedy, code = 'CONFIG_INVALID') => {
+    const unsaid = (text: string) => withoutGiven(text, document, keys, given)
+    refuseAt(offsetOf(document, keys), keys, { what: unsaid(what), remedy: unsaid(remedy), code })
   }
   if (document.errors.length > 0) {
     for (const { message, pos } of document.errors) {
-      const remedy = 'Correct the line; a value with “:”, “#” or “*” needs quotation marks.'
+      const remedy =
+        'Correct the line; a value with “:”, “#” or “*” needs quotation marks, for example database: "*".'
       problems.push({ variable: place(pos[0]), what: lower(message), remedy, code: 'CONFIG_INVALID' })
     }
     return undefined
   }
-  fillIn(document, environment, directory, refuse)
-  const parsed = fileSchema.safeParse(document.toJS() ?? {})
+  for (const { node, ancestors, what, remedy } of findImpossible(document)) {
+    refuseAt(node.range?.[0] ?? 0, keysOf(ancestors, node), { what, remedy, code: 'CONFIG_INVALID' })
+  }
+  // What these stand for cannot be looked at.
+  if (problems.length > known) return undefined
+  given = fillIn(document, environment, directory, (node, ancestors, { what, remedy }) => {
+    refuse(keysOf(ancestors, node), what, remedy)
+  })
+  const parsed = fileSchema.safeParse(contentOf(document) ?? {})
   if (parsed.success) {
-    return { path, content: parsed.data, refuse, place: (keys) => place(offsetOf(document, keys)) }
+    const isBlank = document.contents === null
+    return { path, content: parsed.data, isBlank, refuse, place: (keys) => place(offsetOf(document, keys)) }
   }
   const isThere = (keys: readonly PropertyKey[]) => document.hasIn(keys)
   for (const issue of parsed.error.issues) report(issue, isThere, refuse)
@@ -65,7 +85,12 @@ export function readConfigurationFile(
 
 function readText(path: string, named: boolean, problems: Problem[]): string | undefined {
   try {
-    return readFileSync(path, 'utf8')
+    const text = readFileSync(path, 'utf8')
+    if (text.trim() !== '') return text
+    // An editor or a full disk leaves that; it is no wish to back up nothing.
+    const [variable, what] = [`${basename(path)}:1`, 'the file is empty']
+    problems.push({ variable, what, remedy: emptyRemedy, code: 'CONFIG_INVALID' })
+    return undefined
   } catch (error) {
     const why = systemCode(error) ?? String(error)
     if (!named && why === 'ENOENT') return undefined
@@ -77,23 +102,6 @@ function readText(path: string, named: boolean, problems: Problem[]): string | u
     })
     return undefined
   }
-}
-
-/** Puts the variables' values in place of `${NAME}`. */
-function fillIn(
-  document: Document,
-  environment: Environment,
-  directory: string,
-  refuse: ConfigurationFile['refuse'],
-): void {
-  visit(document, {
-    Scalar(_, node, ancestors) {
-      if (typeof node.value !== 'string' || !node.value.includes('$')) return
-      const filled = substitute(node.value, environment, directory)
-      if (filled.problem === undefined) node.value = filled.text
-      else refuse(keysOf(ancestors as Node[], node), filled.problem.what, filled.problem.remedy)
-    },
-  })
 }
 
 /** The way from the document's root to `node`. */
@@ -212,6 +220,11 @@ const shapeOf = (schema: z.core.$ZodType | undefined) => definitionOf(schema)?.s
 
 function child(schema: z.core.$ZodType | undefined, key: PropertyKey): z.core.$ZodType | undefined {
   return shapeOf(schema)?.[String(key)] ?? definitionOf(schema)?.valueType
+}
+
+/** What stands in a document. A fleet may refer to one value a thousand times; the grammar bounds how deep. */
+export function contentOf(document: Document): unknown {
+  return document.toJS({ maxAliasCount: -1 })
 }
 
 function lower(message: string): string {

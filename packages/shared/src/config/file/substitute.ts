@@ -5,7 +5,12 @@ import type { Environment } from '../environment.ts'
 
 /** A text with its variables filled in, or what is wrong with it. */
 export type Substituted =
-  | { readonly text: string; readonly problem?: undefined }
+  | {
+      readonly text: string
+      /** What was filled in, by the variable's name. */
+      readonly variables: Readonly<Record<string, string>>
+      readonly problem?: undefined
+    }
   | { readonly problem: { readonly what: string; readonly remedy: string } }
 
 /**
@@ -14,17 +19,25 @@ export type Substituted =
  */
 export function substitute(text: string, environment: Environment, directory: string): Substituted {
   let problem: Substituted['problem']
+  const variables: Record<string, string> = {}
   const filled = text.replaceAll(/\$(\$\{|\{([^}]*)\})/g, (_, rest: string, name: string | undefined) => {
     if (name === undefined) return rest
     const found = lookUp(name.trim(), environment, directory)
-    if (found.problem === undefined) return found.text
+    if (found.problem === undefined) {
+      variables[name.trim()] = found.text
+      return found.text
+    }
     problem ??= found.problem
     return ''
   })
-  return problem === undefined ? { text: filled } : { problem }
+  return problem === undefined ? { text: filled, variables } : { problem }
 }
 
-function lookUp(name: string, environment: Environment, directory: string): Substituted {
+/** The value of one variable. */
+type Found =
+  { readonly text: string; readonly problem?: undefined } | Extract<Substituted, { problem: object }>
+
+function lookUp(name: string, environment: Environment, directory: string): Found {
   if (!/^[A-Za-z_]\w*$/.test(name)) {
     const remedy = 'Write ${NAME}, or $${ where “${” itself is meant.'
     return { problem: { what: `“\${${name}}” names no variable`, remedy } }
@@ -38,7 +51,7 @@ function lookUp(name: string, environment: Environment, directory: string): Subs
   return { problem: { what: `the variable ${name} is not set`, remedy } }
 }
 
-function readNamed(name: string, path: string, directory: string): Substituted {
+function readNamed(name: string, path: string, directory: string): Found {
   try {
     return { text: readFileSync(resolve(directory, path), 'utf8').replace(/\r?\n$/, '') }
   } catch (error) {
