@@ -6,6 +6,7 @@ import { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
 import {
   addChild,
+  begunRuns,
   jobIds,
   prefix,
   Queues,
@@ -158,7 +159,7 @@ describe('a plan for schedules', () => {
 
 describe('schedules in Redis', () => {
   const apply = async (config: Config, now = new Date()) => {
-    const storages = await Promise.all(config.destinations.map(openStorage))
+    const storages = await Promise.all(config.destinations.map((one) => openStorage(one)))
     await applySchedules(config, queues, logger, now, storages)
   }
   const fired = async () => (await queues.get('schedule').getDelayed()).map(({ id, delay }) => [id, delay])
@@ -239,7 +240,7 @@ describe('schedules in Redis', () => {
     expect(await queues.get('run').count()).toBe(0)
 
     await redis.flushall()
-    const storages = await Promise.all(configure().destinations.map(openStorage))
+    const storages = await Promise.all(configure().destinations.map((one) => openStorage(one)))
     const began = (run: string) => writeReport(storages, beganAs(run), new KeyRing(configure().keys))
     await began('shop.20261122T010003Z.0001')
     await Promise.all([apply(configure(), late), apply(configure(), late)])
@@ -464,6 +465,20 @@ describe('a report that says "running"', () => {
       report: { outcome: 'degraded', bytes: 7, destinations: [{ outcome: 'verified' }] },
     })
     expect(await notified()).toBe(0)
+  })
+
+  it('is brought, as it ended, to a store that did not take it when it began either', async () => {
+    const here = await context()
+    await write(here, here.storages)
+    await ended('completed', {
+      outcome: 'degraded',
+      bytes: 7,
+      destinations: [{ name: 'local', outcome: 'verified' }],
+    })
+    const both = { ...here, storages: [...here.storages, await second()] }
+    await reconcile(both)
+    expect(await outcomes(both)).toEqual(['degraded', 'degraded'])
+    expect(await begunRuns(redis)).toEqual([])
   })
 
   it('is closed although another store does not answer', async () => {
