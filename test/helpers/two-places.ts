@@ -38,7 +38,9 @@ export async function startTwoPlaces(
     local: await configured('local', local),
     far: await configured('far', far(store.url, 60)),
   }
-  const installation = await startInstallation({ ...both, FAR_KEY: store.account(), ...env })
+  // No worker is killed here, and one that waits for a store on a busy machine must not count as dead.
+  const patient = { WORKER_LOCK_DURATION: '30000', WORKER_STALLED_INTERVAL: '15000' }
+  const installation = await startInstallation({ ...both, FAR_KEY: store.account(), ...patient, ...env })
   return {
     installation,
     gate,

@@ -6,6 +6,7 @@ import { KeyRing } from '@securyflex/shared/keys'
 import type { Logger } from '@securyflex/shared/logging'
 import {
   addChild,
+  begunRuns,
   jobIds,
   prefix,
   Queues,
@@ -464,6 +465,20 @@ describe('a report that says "running"', () => {
       report: { outcome: 'degraded', bytes: 7, destinations: [{ outcome: 'verified' }] },
     })
     expect(await notified()).toBe(0)
+  })
+
+  it('is brought, as it ended, to a store that did not take it when it began either', async () => {
+    const here = await context()
+    await write(here, here.storages)
+    await ended('completed', {
+      outcome: 'degraded',
+      bytes: 7,
+      destinations: [{ name: 'local', outcome: 'verified' }],
+    })
+    const both = { ...here, storages: [...here.storages, await second()] }
+    await reconcile(both)
+    expect(await outcomes(both)).toEqual(['degraded', 'degraded'])
+    expect(await begunRuns(redis)).toEqual([])
   })
 
   it('is closed although another store does not answer', async () => {

@@ -23,7 +23,7 @@ import {
   requestAgain,
 } from '@securyflex/shared/queue'
 import { listSources, parseRunId } from '@securyflex/shared/repository'
-import type { Storage } from '@securyflex/shared/storage'
+import { type Storage, within } from '@securyflex/shared/storage'
 import { Job } from 'bullmq'
 
 export interface ReconcilerContext {
@@ -35,6 +35,8 @@ export interface ReconcilerContext {
   readonly clock: () => Date
 }
 
+/** What a store has for saying what it knows of a run, in ms. */
+const patience = 10_000
 /** Newest reports of a source that are read when a store is looked through: one runs at a time. */
 const newestReports = 3
 /** Sources that are looked at together then: a distant store takes its time for each answer. */
@@ -48,7 +50,8 @@ const together = 20
 export async function reconcile(context: ReconcilerContext): Promise<void> {
   await releaseParkedRuns(context)
   for (const storage of context.storages) await findForgotten(context, storage)
-  for (const run of await begunRuns(context.queues.redis)) await closeIfLost(context, run)
+  const silent = new Set<Storage>()
+  for (const run of await begunRuns(context.queues.redis)) await closeIfLost(context, run, silent)
   await makeUpForAgain(context)
 }
 
@@ -134,50 +137,62 @@ async function release(queues: Queues, job: Job): Promise<void> {
 }
 
 /** What each store says of one run. */
-type Said = { readonly storage: Storage; readonly report: RunReport }[]
+interface SaidAt {
+  readonly storage: Storage
+  readonly report: RunReport
+}
+type Said = SaidAt[]
 
-/** Closes the report of a run that ended without being able to say so everywhere. */
-async function closeIfLost(context: ReconcilerContext, run: string): Promise<void> {
+/**
+ * Closes the report of a run that ended without being able to say so everywhere.
+ * @param silent stores that did not answer in this look: each is waited for once, however many runs there are
+ */
+async function closeIfLost(context: ReconcilerContext, run: string, silent: Set<Storage>): Promise<void> {
   const { queues } = context
   const job = (await queues.get('run').getJob(run)) as Job | undefined
   const ended = job === undefined || (await job.isFailed()) || (await job.isCompleted())
   const source = parseRunId(run)?.source
   if (!ended || source === undefined) return
   // Read now: a run writes its report first and ends then.
-  const { said, silent } = await ask(context, source, run)
+  const { said, without } = await ask(context, source, run, silent)
   const known = said.find((one) => !isRunning(one))?.report ?? resultOf(job, said)
   const begun = said.filter(isRunning)
-  const lacking = begun.map(({ storage }) => storage)
+  const lacking = [...begun.map(({ storage }) => storage), ...without]
   const [first] = begun
-  let everywhere = !silent
+  let everywhere = silent.size === 0
   if (known !== undefined) everywhere = (await keep(context, known, lacking)) && everywhere
-  else if (first !== undefined)
-    everywhere = (await closeRun(context, first.report, job?.failedReason ?? lostByRedis)) && everywhere
+  else if (first !== undefined) {
+    const reason = job?.failedReason ?? lostByRedis
+    everywhere = (await closeRun(context, first.report, reason, lacking)) && everywhere
+  }
   // A store that did not answer, or did not take it, is asked again with the next look.
   if (everywhere) await forgetBegun(queues.redis, run)
 }
 
-const isRunning = ({ report }: Said[number]) => report.outcome === 'running'
+const isRunning = ({ report }: SaidAt) => report.outcome === 'running'
 
-/** What every store says of a run, and whether one did not answer. */
+/** What every store says of a run, and which have no report of it; those that do not answer come to `silent`. */
 async function ask(
   context: ReconcilerContext,
   source: string,
   run: string,
-): Promise<{ said: Said; silent: boolean }> {
-  let silent = false
-  const answers = context.storages.map(async (storage) => {
+  silent: Set<Storage>,
+): Promise<{ said: Said; without: Storage[] }> {
+  const [said, without]: [Said, Storage[]] = [[], []]
+  const asked = context.storages.filter((storage) => !silent.has(storage))
+  const answers = asked.map(async (storage) => {
     try {
-      const report = await readReport(storage, source, run, context.keys)
-      return report === undefined ? [] : [{ storage, report }]
+      const report = await within(patience, storage, (place) => readReport(place, source, run, context.keys))
+      if (report === undefined) without.push(storage)
+      else said.push({ storage, report })
     } catch (error) {
       cannotBeLookedAt(context, storage, error)
       // A report that is damaged stays so.
-      silent ||= asBackupError(error).code.startsWith('STORAGE_')
-      return []
+      if (asBackupError(error).code.startsWith('STORAGE_')) silent.add(storage)
     }
   })
-  return { said: (await Promise.all(answers)).flat(), silent }
+  await Promise.all(answers)
+  return { said, without }
 }
 
 /** The report of a run that ended well and could write it nowhere, from what its job returned. */
@@ -192,9 +207,14 @@ function resultOf(job: Job | undefined, [begun]: Said): RunReport | undefined {
 
 const lostByRedis = 'Redis lost the jobs of this run (restarted without its data, or flushed).'
 
-/** @returns whether every store knows it */
-async function closeRun(context: ReconcilerContext, begun: RunReport, reason: string): Promise<boolean> {
-  const { config, queues, storages, logger, clock } = context
+/** @returns whether all of these stores know it */
+async function closeRun(
+  context: ReconcilerContext,
+  begun: RunReport,
+  reason: string,
+  storages: readonly Storage[],
+): Promise<boolean> {
+  const { config, queues, logger, clock } = context
   const ended: RunReport = {
     ...begun,
     outcome: 'failed',

@@ -16,7 +16,10 @@ import {
 } from '@securyflex/shared/queue'
 import { newRunId, timeOfRun } from '@securyflex/shared/repository'
 import { nextSlots, slotToAsk } from '@securyflex/shared/schedule'
-import type { Storage } from '@securyflex/shared/storage'
+import { type Storage, within } from '@securyflex/shared/storage'
+
+/** What a store has for saying which run is the newest of a source, in ms. */
+const patience = 10_000
 
 /** What makes the kept schedules those that are wanted. */
 export interface SchedulePlan {
@@ -80,16 +83,17 @@ async function passedSinceLastRun(
   now: Date,
 ): Promise<SchedulePlan['overdue']> {
   const last = new Map<string, Date>()
-  for (const source of new Set(wanted.map((schedule) => schedule.source))) {
-    for (const storage of storages) {
-      const run = await newestRun(storage, source).catch((error: unknown) => {
-        logger.warn(`The runs of ${source} in ${storage.name} cannot be looked at: ${describe(error)}`, {
-          error,
-        })
-        return undefined
-      })
-      const at = run === undefined ? undefined : timeOfRun(run)
-      if (at !== undefined && at > (last.get(source) ?? new Date(0))) last.set(source, at)
+  const sources = new Set(wanted.map((schedule) => schedule.source))
+  for (const storage of storages) {
+    try {
+      for (const source of sources) {
+        const run = await within(patience, storage, (place) => newestRun(place, source))
+        const at = run === undefined ? undefined : timeOfRun(run)
+        if (at !== undefined && at > (last.get(source) ?? new Date(0))) last.set(source, at)
+      }
+    } catch (error) {
+      // One that does not answer for one source does not for the others.
+      logger.warn(`The runs in ${storage.name} cannot be looked at: ${describe(error)}`, { error })
     }
   }
   return wanted.flatMap((schedule) => {
