@@ -285,6 +285,29 @@ describe('keep', () => {
   })
 })
 
+describe('adopt', () => {
+  it('makes a repository ours that another installation wrote, which list and restore read before', async () => {
+    const path = await copy('adopted')
+    const ours = { BACKUP_DIR: path, BACKUP_INSTALLATION: 'amsterdam-2' }
+    expect(await json(['list'], ours)).toMatchObject({ backups: [{ state: 'readable' }, { run: old }] })
+    const refused = await run(['prune', '--yes'], ours)
+    expect(refused.stderr).toContain('belongs to another installation')
+    expect(refused.stderr).toContain('npx --no securyflex-backup adopt')
+    expect(refused.status).toBe(6)
+    expect((await run(['adopt'], { BACKUP_DIR: path })).status).toBe(2)
+    const unasked = await run(['adopt'], ours)
+    expect(unasked.stdout).toMatch(/^The repository at local \(.*\) belongs to [0-9a-f]{32}; /)
+    expect(unasked.status).toBe(2)
+    expect(await json(['adopt', '--yes'], ours)).toMatchObject({
+      adopted: [{ destination: 'local', installation: 'amsterdam-2' }],
+    })
+    expect(await json(['adopt', '--yes'], ours)).toEqual({ adopted: [] })
+    expect(await json(['prune', '--yes'], ours)).toMatchObject({ removed: true, backups: 1 })
+    expect((await run(['prune', '--yes'], { BACKUP_DIR: path })).status).toBe(6)
+    expect((await run(['prune', '--yes'], { ...ours, BACKUP_INSTALLATION: 'elsewhere' })).status).toBe(6)
+  })
+})
+
 it('health shows that there was no run yet', async () => {
   const { stderr, status } = await run(['health'])
   expect(stderr).toContain('shop: no run yet.')

@@ -53,7 +53,12 @@ class World {
     )
     this.#installation = new ModelInstallation(history, () => new Date(this.#now))
     if (!history.encrypted) return
-    const repository = { format: 1, installation: 'model', created: keyRecord.created, key: keyRecord.id }
+    const repository = {
+      format: 1,
+      installation: keyRecord.id,
+      created: keyRecord.created,
+      key: keyRecord.id,
+    }
     void this.#place.put(layout.repository, Buffer.from(JSON.stringify(repository)))
     void this.#place.put(layout.key(keyRecord.id), Buffer.from(JSON.stringify(keyRecord)))
   }

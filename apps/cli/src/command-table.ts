@@ -19,6 +19,7 @@ export const commandTable: Readonly<Record<string, () => Promise<Add>>> = {
   copy: async () => (await import('./commands/copy.ts')).addCopy,
   keep: async () => (await import('./commands/keep.ts')).addKeep,
   prune: async () => (await import('./commands/prune.ts')).addPrune,
+  adopt: async () => (await import('./commands/adopt.ts')).addAdopt,
   'enqueue-job': async () => (await import('./commands/enqueue-job.ts')).addEnqueueJob,
   cancel: async () => (await import('./commands/cancel.ts')).addCancel,
   retry: async () => (await import('./commands/retry.ts')).addRetry,

@@ -174,7 +174,8 @@ export const variables = {
   }),
   BACKUP_INSTALLATION: variable({
     section: 'Where backups are kept',
-    about: 'The name of this installation; a repository of another one is never pruned.',
+    about:
+      'The name of this installation; a repository of another one is neither written nor pruned until it is [adopted](restoring.md#taking-over).',
     fallback: undefined,
     shownDefault: 'the id of the key',
     example: 'amsterdam-1',

@@ -20,13 +20,14 @@ type ActionKind =
   | 'keep'
   | 'release'
   | 'prune'
+  | 'adopt'
 
 /** Who did what. */
 export interface Action {
   /** `command line (anna)`, `API (10.0.0.7)`, `dashboard (10.0.0.7)`, `schedule`. */
   readonly by: string
   readonly what: ActionKind
-  /** The source, the run or the backup; `everything`. */
+  /** The source, the run, the backup or the destination; `everything`. */
   readonly subject: string
   /** A sentence that says more. */
   readonly detail?: string
@@ -83,6 +84,7 @@ const done: Record<ActionKind, string> = {
   keep: 'kept',
   release: 'released',
   prune: 'pruned',
+  adopt: 'adopted',
 }
 
 /** `paused shop (command line (anna))`, for terminals, logs and pages: one line, whatever programs wrote into it. */

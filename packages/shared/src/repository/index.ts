@@ -1,3 +1,4 @@
+export { adoptRepository } from './adopting.ts'
 export { type FoundBackup, findBackups, listRuns, listSources, newestBackup, readBackup } from './backups.ts'
 export { setAside } from './aside.ts'
 export { checkBackup, type Checked, checkPresence, presentOf } from './checking.ts'

@@ -1,6 +1,9 @@
 /** Names of a repository's objects; docs/format.md, "Objects". */
 export const layout = {
   repository: 'repository.json',
+  /** No source's name has a full stop. */
+  adoptions: 'repository.',
+  adoption: (time: number) => `repository.${String(time)}.json`,
   keys: 'keys/',
   key: (keyId: string) => `keys/${keyId}.json`,
   segments: (source: string) => `${source}/segments/`,

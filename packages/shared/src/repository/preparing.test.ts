@@ -1,11 +1,17 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { BackupError } from '@securyflex/shared/errors'
-import { generateKey } from '@securyflex/shared/keys'
+import { generateKey, type KeyRing } from '@securyflex/shared/keys'
 import { openStorage, type Storage } from '@securyflex/shared/storage'
 import { keyRing, noKeys } from '../../../../test/helpers/repository.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../../test/helpers/temporary-directory.ts'
-import { prepareRepositories, readInstallation, readKeyRecords } from './index.ts'
+import {
+  adoptRepository,
+  prepareRepositories,
+  readInstallation,
+  readKeyRecords,
+  refuseForeign,
+} from './index.ts'
 
 const now = new Date('2026-11-23T12:00:00Z')
 const encrypted = { encrypted: true, installation: undefined, now }
@@ -105,6 +111,9 @@ describe('preparing a repository', () => {
   })
 })
 
+const adopt = (storage: Storage, keys: KeyRing, installation: string, at = now) =>
+  adoptRepository(storage, keys, { installation, by: 'command line (ann)', now: at })
+
 describe('a repository of another installation', () => {
   it('is refused when no key opens its records, and nothing is written', async () => {
     const storage = await store()
@@ -126,6 +135,67 @@ describe('a repository of another installation', () => {
       code: 'OTHER_INSTALLATION',
       hint: expect.stringContaining('BACKUP_INSTALLATION=home'),
     })
+  })
+
+  it('is refused when it has a name and we have none, although the key opens it', async () => {
+    const storage = await store()
+    const keys = keyRing()
+    await prepareRepositories([storage], keys, { ...encrypted, installation: 'home' })
+    await expect(prepareRepositories([storage], keys, encrypted)).rejects.toMatchObject({
+      code: 'OTHER_INSTALLATION',
+      hint: expect.stringContaining('adopt'),
+    })
+    await expect(refuseForeign(storage, keys, undefined)).rejects.toMatchObject({
+      code: 'OTHER_INSTALLATION',
+    })
+  })
+
+  it('is ours when we adopt it, and is refused to the one before', async () => {
+    const storage = await store()
+    const keys = keyRing()
+    const before = await prepareRepositories([storage], keys, { ...encrypted, installation: 'home' })
+    expect(await adopt(storage, keys, 'work')).toBe('home')
+    expect(await adopt(storage, keys, 'work')).toBeUndefined()
+    const after = await prepareRepositories([storage], keys, { ...encrypted, installation: 'work' })
+    expect(after).toMatchObject({ installation: 'work', key: { id: before.key?.id } })
+    await expect(
+      prepareRepositories([storage], keys, { ...encrypted, installation: 'home' }),
+    ).rejects.toMatchObject({
+      code: 'OTHER_INSTALLATION',
+      hint: expect.stringContaining('BACKUP_INSTALLATION=work'),
+    })
+    // The later word counts, also of one whose clock is behind.
+    expect(await adopt(storage, keys, 'home', new Date(0))).toBe('work')
+    expect(await readInstallation(storage)).toBe('home')
+  })
+
+  it('is adopted from one without a name, and by nobody who has no key of it', async () => {
+    const storage = await store()
+    const keys = keyRing()
+    const { installation } = await prepareRepositories([storage], keys, encrypted)
+    await expect(adopt(storage, keyRing(), 'work')).rejects.toMatchObject({ code: 'KEY_WRONG' })
+    await expect(adopt(storage, noKeys(), 'work')).rejects.toMatchObject({ code: 'KEY_MISSING' })
+    expect(await readInstallation(storage)).toBe(installation)
+    expect(await adopt(storage, keys, 'work')).toBe(installation)
+    await expect(adopt(await store('empty'), keys, 'work')).rejects.toMatchObject({
+      code: 'BACKUP_NOT_FOUND',
+    })
+  })
+
+  it('stops everybody when the word of its adoption cannot be read', async () => {
+    const storage = await store()
+    const keys = keyRing()
+    await prepareRepositories([storage], keys, { ...encrypted, installation: 'home' })
+    await adopt(storage, keys, 'work')
+    const [name = ''] = (await readdir(directory.join('local'))).filter((one) => /^repository\.\d/.test(one))
+    await writeFile(directory.join('local', name), '{')
+    for (const installation of ['home', 'work']) {
+      await expect(
+        prepareRepositories([storage], keys, { ...encrypted, installation }),
+      ).rejects.toMatchObject({
+        code: 'MANIFEST_DAMAGED',
+      })
+    }
   })
 
   it('is left out as a second store', async () => {

@@ -10,6 +10,7 @@ import {
 } from '@securyflex/shared/keys'
 import { type Storage, within } from '@securyflex/shared/storage'
 import { z } from 'zod'
+import { newestAdoption } from './adoption.ts'
 import { damaged } from './document.ts'
 import { layout } from './layout.ts'
 import { Stores } from './stores.ts'
@@ -32,7 +33,10 @@ async function readRepository(storage: Storage): Promise<Repository | undefined>
   const bytes = await storage.get(layout.repository)
   if (bytes === undefined) return undefined
   const repository = parseJson(repositorySchema, layout.repository, bytes)
-  if (repository.format === 1) return repository
+  if (repository.format === 1) {
+    const { installation = repository.installation } = (await newestAdoption(storage))?.adoption ?? {}
+    return { ...repository, installation }
+  }
   throw new BackupError(
     'FORMAT_UNKNOWN',
     `The repository in ${storage.shown} has format ${repository.format}.`,
@@ -101,6 +105,7 @@ async function agreedUpon(
 ): Promise<Writing | undefined> {
   const [repository, records] = found[0] ?? []
   const installation = configured ?? repository?.installation
+  if (configured === undefined && isName(installation ?? '')) return undefined
   const record = records?.find(({ id }) => id === repository?.key)
   if (record === undefined || installation === undefined || !(await keys.opensForWriting(record))) {
     return undefined
@@ -175,9 +180,14 @@ async function claim(storage: Storage, claims: Omit<Repository, 'format'>): Prom
   return repository
 }
 
+/** Whether somebody gave the installation this name: it is neither a key's id nor a drawn one. */
+function isName(installation: string): boolean {
+  return !/^(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.test(installation)
+}
+
 /**
- * Makes sure that a repository is ours to write and to prune: it bears the configured name, or, without one,
- * some configured key opens one of its key records. One without key records has nothing to tell by.
+ * Makes sure that a repository is ours to write and to prune: it bears the configured name, or, where neither has
+ * one, some configured key opens one of its key records. One without key records has nothing to tell by.
  * @throws OTHER_INSTALLATION
  */
 export async function refuseForeign(
@@ -187,7 +197,7 @@ export async function refuseForeign(
 ): Promise<void> {
   const owner = await readInstallation(storage)
   if (owner === undefined || owner === installation) return
-  if (installation !== undefined) throw otherInstallation(storage, owner)
+  if (installation !== undefined || isName(owner)) throw otherInstallation(storage, owner)
   if (keys.empty) return
   const records = await readKeyRecords(storage)
   for (const record of records) {
@@ -201,7 +211,7 @@ function otherInstallation(storage: Storage, owner: string | undefined): BackupE
     'OTHER_INSTALLATION',
     `The repository in ${storage.shown} belongs to another installation (${owner ?? 'unknown'}).`,
     {
-      hint: `If this machine takes over from it, set its key and BACKUP_INSTALLATION=${owner ?? '…'}; else use another BACKUP_DIR.`,
+      hint: `If this machine is part of it, set its key and BACKUP_INSTALLATION=${owner ?? '…'}; if it takes over from it: npx --no securyflex-backup adopt; else use another BACKUP_DIR.`,
     },
   )
 }
