@@ -188,6 +188,14 @@ describe('schedules in Redis', () => {
     expect(await queues.get('run').count()).toBe(0)
   })
 
+  it('are not removed for want of any database without an error that says so', async () => {
+    await apply(configure())
+    lines = []
+    await apply({ ...configure(), sources: [] })
+    expect(await readSchedules(queues)).toEqual([])
+    expect(lines).toContainEqual(expect.stringMatching(/^error No database is configured.*BACKUP_CONFIG/))
+  })
+
   it('fire into a job that a worker understands', async () => {
     await apply(configure())
     const [job] = await queues.get('schedule').getDelayed()

@@ -60,6 +60,11 @@ export async function applySchedules(
   const wanted = wantedSchedules(config)
   const kept = await readSchedules(queues)
   const plan = planSchedules(wanted, kept, now)
+  if (config.sources.length + config.groups.length === 0 && kept.length > 0) {
+    logger.error(
+      'No database is configured, so the schedules are removed and nothing is backed up. If that is not meant, see that the configuration is where it is looked for (BACKUP_CONFIG).',
+    )
+  }
   const lost = kept.length === 0 ? await passedSinceLastRun(wanted, storages, logger, now) : []
   for (const { schedule, slot } of [...plan.overdue, ...lost]) {
     await askLate(config, queues, logger, schedule, slot, now)
