@@ -33,6 +33,7 @@ export const flags = [
   'openssl',
   'all',
   'plain',
+  'release',
 ]
 
 /** Options with a value; these need `--`. */
@@ -59,6 +60,7 @@ export const valued = [
   'name',
   'schedule',
   'from',
+  'reason',
   'kind',
   'set',
   'exclude',
