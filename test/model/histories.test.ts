@@ -4,7 +4,7 @@ import { type Deed, histories, type History } from './history.ts'
 import { play } from './play.ts'
 
 /** Of histories that are told each time; those of one that went wrong are added. */
-const seeds = [1, 7]
+const seeds = [1, 3, 5, 7, 9]
 
 const alone = { seed: 0, faults: 0, killedAfter: undefined, hours: 0 }
 const told = (...deeds: Deed[]): History => ({
@@ -23,13 +23,12 @@ const told = (...deeds: Deed[]): History => ({
 })
 
 describe('a repository, whatever befalls it', () => {
-  it('keeps its promises in 300 histories of backups, prunes, words and crashes', async () => {
-    await fc.assert(fc.asyncProperty(histories, play), { numRuns: 300 })
-  })
-
-  it.each(seeds)('keeps its promises in 100 histories of seed %i', async (seed) => {
-    await fc.assert(fc.asyncProperty(histories, play), { numRuns: 100, seed })
-  })
+  it.each(seeds)(
+    'keeps its promises in 100 histories of backups, prunes, words and crashes, of seed %i',
+    async (seed) => {
+      await fc.assert(fc.asyncProperty(histories, play), { numRuns: 100, seed })
+    },
+  )
 
   it.each(['gone', 'cut off', 'altered'] as const)(
     'is backed up again although any one object of the newest backup is %s',
