@@ -29,7 +29,7 @@ beforeAll(async () => {
   ;[database, second] = [await createDatabase(), await createDatabase()]
   directory = await temporaryDirectory()
   await database.query('CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 1000) AS n')
-  await writeFile(directory.join('backup.config.yaml'), '')
+  await writeFile(directory.join('backup.config.yaml'), '# The lines of the README add to it.\n')
   env = {
     ...inherited(),
     BACKUP_CONFIG: directory.join('backup.config.yaml'),
