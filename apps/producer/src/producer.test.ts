@@ -280,6 +280,21 @@ describe('schedules in Redis', () => {
     expect(lines).toHaveLength(1)
   })
 
+  it('are set again, and those of the other removed, once a producer with other ones has gone', async () => {
+    const keeper = new ScheduleKeeper()
+    await apply(configure())
+    const before = await readSchedules(queues)
+    await apply(configure({ BACKUP_SOURCE: 'elsewhere' }))
+    expect(await redis.ttl('securyflex:schedules')).toBeGreaterThan(60)
+    await keeper.look(configure(), queues, logger, new Date())
+    expect((await readSchedules(queues)).map(({ source }) => source)).toEqual(['elsewhere'])
+
+    // As Redis does after three minutes.
+    await redis.del('securyflex:schedules')
+    await keeper.look(configure(), queues, logger, new Date())
+    expect(await readSchedules(queues)).toEqual(before)
+  })
+
   it('stay away from a Redis that lost them when they are switched off', async () => {
     const off = configure({ BACKUP_SCHEDULE_ENABLED: 'false' })
     await apply(off)

@@ -70,11 +70,15 @@ export async function applySchedules(
     await askLate(config, queues, logger, schedule, slot, now)
   }
   for (const schedule of plan.add) await setSchedule(config, queues, logger, schedule)
-  for (const { id, source, cron } of plan.remove) {
+  await removeSchedules(queues, logger, plan.remove)
+  await noteSet(queues, markOf(wanted))
+}
+
+async function removeSchedules(queues: Queues, logger: Logger, kept: readonly KeptSchedule[]): Promise<void> {
+  for (const { id, source, cron } of kept) {
     await queues.get('schedule').removeJobScheduler(id)
     logger.info(`The schedule “${cron}” of ${source} is removed.`)
   }
-  await noteSet(queues, markOf(wanted))
 }
 
 /**
@@ -123,19 +127,24 @@ export class ScheduleKeeper {
     const wanted = wantedSchedules(config)
     if (await this.#areOfAnother(wanted, queues, logger)) return
     const kept = await readSchedules(queues)
-    const lost = wanted.filter((one) => !kept.some(({ id }) => id === schedulerId(one)))
+    const { add: lost, remove } = planSchedules(wanted, kept, now)
     for (const schedule of lost) {
       logger.warn(`Redis lost the schedule of ${schedule.source}; it is set again.`)
       const next = this.#next.get(schedulerId(schedule))
       if (next !== undefined && next <= now) await askLate(config, queues, logger, schedule, next, now)
       await setSchedule(config, queues, logger, schedule)
     }
-    if (lost.length > 0) await noteSet(queues, markOf(wanted))
+    // What a producer has set that has gone since.
+    await removeSchedules(queues, logger, remove)
+    await noteSet(queues, markOf(wanted))
     const current = lost.length === 0 ? kept : await readSchedules(queues)
     this.#next = new Map(current.flatMap(({ id, next }) => (next === undefined ? [] : [[id, next]])))
   }
 
-  /** Whether a producer with another configuration has set them since: what is gone was not lost then. */
+  /**
+   * Whether a producer with another configuration has set them since, and is there: what is gone was not lost then. Once
+   * it has gone, this one's hold again: nobody may be left without backups by one that was started by mistake.
+   */
   async #areOfAnother(wanted: readonly WantedSchedule[], queues: Queues, logger: Logger): Promise<boolean> {
     const mark = await lastSet(queues)
     if (mark === undefined || mark === markOf(wanted)) {

@@ -45,12 +45,15 @@ export function markOf(wanted: readonly WantedSchedule[]): string {
   return createHash('sha256').update(wanted.map(schedulerId).sort().join('\n')).digest('hex').slice(0, 16)
 }
 
-/** Notes that the kept schedules were made those of this mark. */
+/** Seconds for which a mark counts: a producer that is there says it again each minute. */
+const markLasts = 180
+
+/** Notes that the kept schedules are those of this mark, and that a producer is there that wants them. */
 export async function noteSet(queues: Queues, mark: string): Promise<void> {
-  await queues.redis.set(setKey, mark)
+  await queues.redis.set(setKey, mark, 'EX', markLasts)
 }
 
-/** The mark of the schedules that were set last; undefined in a Redis that is new, or has lost its data. */
+/** The mark of the schedules that were set last; undefined if no producer is there that set them, or Redis lost it. */
 export async function lastSet(queues: Queues): Promise<string | undefined> {
   return (await queues.redis.get(setKey)) ?? undefined
 }
