@@ -67,7 +67,8 @@ function pass(incoming: IncomingMessage, answer: ServerResponse, port: number, f
     return
   }
   const { method, url: path, headers } = incoming
-  const onward = request({ host: '127.0.0.1', port, method, path, headers })
+  // Of its own: one that is used again may be closed by the server at that moment, a fault that nobody asked for.
+  const onward = request({ host: '127.0.0.1', port, method, path, headers, agent: false })
   onward.on('error', cut)
   let sent = 0
   incoming.on('data', (chunk: Buffer) => {

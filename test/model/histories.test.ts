@@ -23,6 +23,10 @@ const told = (...deeds: Deed[]): History => ({
 })
 
 describe('a repository, whatever befalls it', () => {
+  it('keeps its promises in 300 histories that nobody has told before', async () => {
+    await fc.assert(fc.asyncProperty(histories, play), { numRuns: 300 })
+  })
+
   it.each(seeds)(
     'keeps its promises in 100 histories of backups, prunes, words and crashes, of seed %i',
     async (seed) => {
