@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { BackupError, systemCode } from '@securyflex/shared/errors'
 import { ensureDirectory, freeSpace } from '@securyflex/shared/files'
 import { ArchiveOffsets } from '@securyflex/shared/postgres'
+import { discard } from '@securyflex/shared/segments'
 
 /** An archive as a file of its own, readable by its owner only. */
 export interface Materialised extends AsyncDisposable {
@@ -22,6 +23,7 @@ const longest = 7 * 24 * 3600 * 1000
  * Writes an archive into a file below `directory`, for a pg_restore with several jobs, which has to seek. It is
  * removed when the result is disposed of; after a kill by the next restore on this machine.
  *
+ * @param archive its parts are this function's own: each is empty once it is written
  * @param bytes its length, for which there must be room
  * @throws STORAGE_FULL, SPOOL_UNUSABLE, CANCELLED, and the error of `archive`
  */
@@ -58,6 +60,7 @@ async function write(
         if (signal?.aborted === true) throw cancelled(signal)
         found.push(part)
         await file.writeFile(part)
+        discard(part)
       }
       const head = found.end()
       if (head !== undefined) await file.write(head, 0, head.length, 0)

@@ -165,8 +165,10 @@ async function fill(
   async function* counted(): AsyncGenerator<Buffer> {
     let done = 0
     for await (const part of reader.read(archive)) {
+      // Whoever takes it may empty it.
+      const { length } = part
       yield part
-      done += part.length
+      done += length
       onBytes?.(done)
     }
   }
