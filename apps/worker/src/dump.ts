@@ -5,12 +5,12 @@ import {
   chooseRelations,
   databaseShape,
   dumpArchive,
-  dumpGlobals,
   endStaleSession,
   findTools,
   holdSnapshot,
   looksLikeArchive,
   openConnection,
+  readGlobals,
   refusePooler,
   refuseUnreadable,
   sameServer,
@@ -99,7 +99,7 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
       streams.push(stream)
       await showProgress(call, writer, stream.kind)
     }
-    await keep(await writeTool(writer, 'globals', await dumpGlobals(tools, connection, signal, client)))
+    await keep(await writer.write('globals', readGlobals(tools, connection, client, signal)))
     const fingerprint = await takeFingerprint(client, payload.options.fingerprint, selection)
     if (fingerprint !== undefined) {
       await keep(await writer.write('fingerprint', [Buffer.from(JSON.stringify(fingerprint))]))
@@ -237,22 +237,13 @@ async function findReferences(sought: ReferencesSought): Promise<(KnownSegments 
 /** As if everything were there: what is left out of a run is sent nothing. */
 const wantsNothing: KnownSegments = { has: () => true }
 
-async function writeTool(
-  writer: DumpWriter,
-  kind: string,
-  tool: Tool,
-  chunks: AsyncIterable<Uint8Array> = tool.stdout,
-): Promise<WrittenStream> {
-  // Heard below; until then a tool that dies while its output is read must not count as unheard.
-  tool.done.catch(() => undefined)
-  const stream = await writer.write(kind, chunks)
-  await tool.done
-  return stream
-}
-
 /** pg_dump's output; what does not begin like an archive is no backup, whatever its exit status says. */
 async function writeArchive(call: StepCall<'dump'>, writer: DumpWriter, tool: Tool): Promise<WrittenStream> {
-  return writeTool(writer, 'archive', tool, watched(call, writer, tool))
+  // Heard below; until then a tool that dies while its output is read must not count as unheard.
+  tool.done.catch(() => undefined)
+  const stream = await writer.write('archive', watched(call, writer, tool))
+  await tool.done
+  return stream
 }
 
 async function* watched(call: StepCall<'dump'>, writer: DumpWriter, tool: Tool): AsyncGenerator<Buffer> {

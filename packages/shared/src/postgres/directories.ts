@@ -96,13 +96,18 @@ interface Version {
 const said = new Map<string, Version>()
 
 async function versionOf(program: string): Promise<Version> {
-  const { dev, ino, size, ctimeNs } = await stat(program, { bigint: true })
-  const file = [program, dev, ino, size, ctimeNs].join(' ')
+  const file = await fileOf(program)
   const known = said.get(file)
   if (known !== undefined) return known
   const version = await askVersion(program)
   said.set(file, version)
   return version
+}
+
+/** Tells the file at `path` from every other one that is put there. */
+export async function fileOf(path: string): Promise<string> {
+  const { dev, ino, size, ctimeNs } = await stat(path, { bigint: true })
+  return [path, dev, ino, size, ctimeNs].join(' ')
 }
 
 /** `pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`; development versions read `19devel`. */

@@ -18,17 +18,22 @@ const settings: readonly (readonly [string, string])[] = [
 
 /** Prepares `client` for hours in which it only holds something. */
 export async function prepareToWait(client: pg.Client): Promise<void> {
-  for (const [name, value] of settings) await setWhereKnown(client, name, value)
+  if (await setAll(client, settings)) return
+  for (const setting of settings) await setAll(client, [setting])
 }
 
-async function setWhereKnown(client: pg.Client, name: string, value: string): Promise<void> {
+/** Sets those of `wanted` that the server knows. @returns false if there is one that it does not take */
+async function setAll(client: pg.Client, wanted: typeof settings): Promise<boolean> {
   try {
-    await client.query('SELECT set_config(name, $2, false) FROM pg_catalog.pg_settings WHERE name = $1', [
-      name,
-      value,
-    ])
+    await client.query(
+      `SELECT set_config(name, wanted.value, false)
+         FROM pg_catalog.pg_settings JOIN unnest($1::text[], $2::text[]) AS wanted(name, value) USING (name)`,
+      [wanted.map(([name]) => name), wanted.map(([, value]) => value)],
+    )
+    return true
   } catch (error) {
     // Known, but not supported on the server's operating system (client_connection_check_interval on Windows).
-    if (!(error instanceof pg.DatabaseError && error.code === '22023')) throw error
+    if (error instanceof pg.DatabaseError && error.code === '22023') return false
+    throw error
   }
 }
