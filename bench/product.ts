@@ -196,12 +196,15 @@ async function look(queues: Queues): Promise<void> {
     while (waiting.size > 0) {
       const counts = await runs.getJobCounts('completed', 'failed')
       const [done, lost] = [counts['completed'] ?? 0, counts['failed'] ?? 0]
-      // Those that ended last come first. There may be fewer than before, when old ones have expired.
+      // Those that ended last come first, also those that ended since they were counted. There may be fewer than before,
+      // when old ones have expired.
+      const since = waiting.size
       if (done !== completed)
-        for (const { id } of await runs.getCompleted(0, newOnes(done, completed) - 1)) settle(id, undefined)
+        for (const id of await runs.getRanges(['completed'], 0, newOnes(done, completed) + since))
+          settle(id, undefined)
       if (lost !== failed)
-        for (const job of await runs.getFailed(0, newOnes(lost, failed) - 1))
-          settle(job.id, new Error(job.failedReason))
+        for (const { id, failedReason } of await runs.getFailed(0, newOnes(lost, failed) + since))
+          settle(id, new Error(failedReason))
       ;[completed, failed] = [done, lost]
       await wait(interval)
     }
