@@ -29,4 +29,4 @@ export {
 } from './repository.ts'
 export { newRunId, parseRunId, timeOfRun } from './run-id.ts'
 export { type DumpedStream, sealBackup, type Sealing } from './sealing.ts'
-export { longestRun, storeSegment, type StoredSegment } from './segment-store.ts'
+export { longestRun, storeSegment, type StoredSegment, oldestAllowed } from './segment-store.ts'

@@ -17,6 +17,8 @@ export const layout = {
   manifest: (source: string, run: string) => `${source}/backups/${run}.json`,
   keeps: (source: string) => `${source}/keeps/`,
   keep: (source: string, run: string, time: number) => `${source}/keeps/${run}.${String(time)}.json`,
+  sweeps: (source: string) => `${source}/sweeps/`,
+  sweep: (source: string, time: number) => `${source}/sweeps/${String(time)}.json`,
   runs: (source: string) => `${source}/runs/`,
   report: (source: string, run: string) => `${source}/runs/${run}.json`,
 } as const
