@@ -6,8 +6,8 @@ import {
   BackupReader,
   type DumpedStream,
   layout,
-  newestBackup,
   type OpenManifest,
+  predecessorOf,
   prepareRepositories,
   sealBackup,
   storeSegment,
@@ -80,9 +80,7 @@ async function backUp(
     now,
   })
   const sealer = new Sealer(writing.key)
-  const opened = await newestBackup(storage, source, keys, { acceptChecksums: writing.key === undefined })
-  const predecessor =
-    opened === undefined ? undefined : { opened, index: await new BackupReader(storage, opened).index() }
+  const predecessor = await predecessorOf(storage, source, keys, writing.key)
   const stored = { segments: 0, bytes: 0 }
   const streams: DumpedStream[] = []
   for (const [kind, content] of Object.entries(options.streams)) {

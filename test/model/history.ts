@@ -22,6 +22,8 @@ export interface Alike {
   readonly faults: number
   /** After how many calls its process is killed. */
   readonly killedAfter: number | undefined
+  /** How many of a thousand calls are late, where several processes take turns. */
+  readonly late: number
   /** Hours that pass while a backup is made. */
   readonly hours: number
 }
@@ -46,6 +48,7 @@ const alike: fc.Arbitrary<Alike> = fc.record({
   seed: fc.nat({ max: 1e9 }),
   faults: fc.constantFrom(0, 0, 0, 10, 60),
   killedAfter: fc.option(fc.nat({ max: 90 }), { nil: undefined, freq: 1 }),
+  late: fc.constantFrom(0, 20, 200),
   hours: fc.constantFrom(0, 0, 0, 20, 47, 50),
 })
 /** Few pieces in few places: what was removed often comes back. */

@@ -20,6 +20,7 @@ import {
   sealBackup,
   setAside,
   storeSegment,
+  oldestAllowed,
 } from '@securyflex/shared/repository'
 import { type ListEntry, Sealer, SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
@@ -61,8 +62,11 @@ export class ModelInstallation {
   readonly keys: KeyRing
   readonly #history: History
   readonly #clock: () => Date
+  readonly #wait: (ms: number) => Promise<void>
+  #salts = 0
 
-  constructor(history: History, clock: () => Date) {
+  constructor(history: History, clock: () => Date, wait: (ms: number) => Promise<void>) {
+    this.#wait = wait
     this.keys = new KeyRing({ current: history.encrypted ? secret : undefined, previous: [] })
     this.#history = history
     this.#clock = clock
@@ -74,7 +78,8 @@ export class ModelInstallation {
    * @returns the backup if the run would call it good
    */
   async backUp(storage: Storage, database: Database, pause: () => Promise<void>): Promise<Good | undefined> {
-    const run = newRunId(source, this.#clock())
+    // Its last digit is drawn.
+    const run = newRunId(source, this.#clock()).replace(/.$/, '0')
     await this.#report(storage, run, { outcome: 'pending' })
     try {
       const good = await this.#steps(storage, run, database, pause)
@@ -90,13 +95,20 @@ export class ModelInstallation {
     }
   }
 
+  /** One that no other object has, and the same each time that the history is told. */
+  #salt(): Buffer {
+    const salt = Buffer.alloc(32)
+    salt.writeUInt32BE(++this.#salts)
+    return salt
+  }
+
   async #steps(storage: Storage, run: string, database: Database, pause: () => Promise<void>): Promise<Good> {
     const { encrypted } = this.#history
     const startedAt = this.#clock()
     const writing = await tried(() =>
       prepareRepositories([storage], this.keys, { encrypted, installation: undefined, now: startedAt }),
     )
-    const sealer = new Sealer(writing.key)
+    const sealer = new Sealer(writing.key, () => this.#salt())
     const predecessor = () => tried(() => predecessorOf(storage, source, this.keys, writing.key))
     const [before, added] = [await predecessor(), new SegmentIndex()]
     const entries = database.map((number) => {
@@ -136,6 +148,7 @@ export class ModelInstallation {
         streams: [stream],
         stored: { segments: added.size, bytes: 0 },
         predecessor: referenced,
+        oldest: await oldestAllowed(storage, this.#clock().getTime() - startedAt.getTime()),
         now: this.#clock(),
         signal: new AbortController().signal,
       })
@@ -157,6 +170,7 @@ export class ModelInstallation {
           full: false,
           now: this.#clock(),
           signal: new AbortController().signal,
+          wait: (ms) => this.#wait(ms),
           onBad: (entry) => setAside(storage, source, entry, this.#clock()),
         })
         return [...(await reader.index())].map(({ id }) => id.toString('hex'))

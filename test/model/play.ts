@@ -51,7 +51,14 @@ class World {
       () => this.#now,
       (key) => this.#bad.delete(key),
     )
-    this.#installation = new ModelInstallation(history, () => new Date(this.#now))
+    this.#installation = new ModelInstallation(
+      history,
+      () => new Date(this.#now),
+      (ms) => {
+        this.#now += ms
+        return Promise.resolve()
+      },
+    )
     if (!history.encrypted) return
     const repository = {
       format: 1,
@@ -95,11 +102,11 @@ class World {
 
   /** Lets processes work side by side, each with troubles of its own; the first may be killed. */
   async #together(
-    { seed, faults, killedAfter }: Alike,
+    { seed, faults, late, killedAfter }: Alike,
     processes: readonly ((storage: Storage) => Promise<void>)[],
   ): Promise<void> {
     const chance = random(seed)
-    const turns = new Turns(chance)
+    const turns = new Turns(chance, late)
     this.#raced = false
     const raced = () => {
       this.#raced = true
@@ -107,7 +114,8 @@ class World {
     const started = processes.map((process, index) => async () => {
       const trouble = { chance, faults, killedAfter: index === 0 ? killedAfter : undefined }
       const lied = (key: string, lie: 'lost' | 'cut off') => {
-        if (lie === 'cut off' || !key.includes('/segments/')) this.#bad.add(key)
+        const isForgotten = key.includes('/sweeps/') || (lie === 'lost' && key.includes('/segments/'))
+        if (!isForgotten) this.#bad.add(key)
       }
       try {
         await process(faultyStorage(this.#place, turns, trouble, { lied, raced }))
@@ -262,7 +270,7 @@ class World {
     if (refused !== undefined) throw new Error(`in the end nothing can be pruned: ${refused}`)
     const named = await this.#installation.named(place)
     for (const key of place.objects.keys()) {
-      if (key.includes('/segments/') && !named.has(key))
+      if (key.includes('/sweeps/') || (key.includes('/segments/') && !named.has(key)))
         throw new Error(`in the end ${key} is left, and nobody names it`)
     }
   }

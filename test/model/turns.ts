@@ -11,21 +11,26 @@ export function random(seed: number): () => number {
 
 /**
  * Lets processes take turns: each waits before every call until it is chosen. Chance chooses among those that have
- * waited longest, so that any call may be late, and none is put off for ever.
+ * waited longest; some calls are late, and come when nobody else waits. None is put off for ever.
  */
 export class Turns {
   readonly #chance: () => number
+  readonly #late: number
   readonly #waiting: (() => void)[] = []
+  readonly #belated: (() => void)[] = []
   #together = false
 
-  constructor(chance: () => number) {
+  /** @param late how many of a thousand calls come when nobody else waits */
+  constructor(chance: () => number, late: number) {
     this.#chance = chance
+    this.#late = late
   }
 
   /** Waits for a turn; alone there is no need to. */
   turn(): Promise<void> {
     if (!this.#together) return Promise.resolve()
-    return new Promise((resolve) => this.#waiting.push(resolve))
+    const queue = this.#chance() * 1000 < this.#late ? this.#belated : this.#waiting
+    return new Promise((resolve) => queue.push(resolve))
   }
 
   /** Runs processes side by side until all have ended. */
@@ -37,7 +42,10 @@ export class Turns {
     ends.catch(() => undefined)
     while (open > 0) {
       await new Promise(setImmediate)
-      const [next] = this.#waiting.splice(Math.floor(this.#chance() * Math.min(6, this.#waiting.length)), 1)
+      const [next = this.#belated.shift()] = this.#waiting.splice(
+        Math.floor(this.#chance() * Math.min(6, this.#waiting.length)),
+        1,
+      )
       next?.()
     }
     this.#together = false

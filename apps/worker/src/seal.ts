@@ -6,6 +6,7 @@ import {
   readInstallation,
   refuseForeign,
   sealBackup,
+  oldestAllowed,
 } from '@securyflex/shared/repository'
 import { type ListEntry, SegmentIndex } from '@securyflex/shared/segments'
 import type { Attempt } from '@securyflex/shared/spool'
@@ -27,7 +28,8 @@ export const sealStep: StepDefinition<'seal'> = {
     const attempt = runSpool.attempt(dump.attempt)
     const facts = await attempt.facts()
     if (facts === undefined) return { skipped: 'superseded' }
-    refuseTooLate(dump.startedAt, clock())
+    const elapsed = clock().getTime() - new Date(dump.startedAt).getTime()
+    refuseTooLate(elapsed)
     // The key of the attempt, not today's: it sealed the segments that this manifest names.
     const key = facts.key === null ? undefined : await keys.open(facts.key)
     const writing = { key, installation: await ownInstallation(call, storage) }
@@ -45,6 +47,7 @@ export const sealStep: StepDefinition<'seal'> = {
       })),
       stored: { segments: added.size, bytes: sealedBytes(added) },
       predecessor,
+      oldest: await oldestAllowed(storage, elapsed),
       now: clock(),
       signal,
     })
@@ -64,8 +67,8 @@ async function ownInstallation({ keys, config }: StepCall<'seal'>, storage: Stor
 }
 
 /** What a run may name without storing it is sure to stay only this long; docs/format.md, last section. */
-function refuseTooLate(startedAt: string, now: Date): void {
-  if (now.getTime() - new Date(startedAt).getTime() <= longestRun) return
+function refuseTooLate(elapsed: number): void {
+  if (elapsed <= longestRun) return
   throw new BackupError('STALLED', 'The run took longer than 48 hours, so what it builds upon may be gone.', {
     hint: 'Ask for a new one: npm run backup',
   })

@@ -1,7 +1,7 @@
 import { asBackupError, BackupError } from '@securyflex/shared/errors'
-import type { DataKey, KeyRing } from '@securyflex/shared/keys'
+import type { KeyRing } from '@securyflex/shared/keys'
 import { keyRecordSchema } from '@securyflex/shared/keys'
-import { decodeDocument, encodeDocument, layout, readKeyRecords, runOf } from '@securyflex/shared/repository'
+import { decodeDocument, encodeDocument, layout, runOf, vouchingKey } from '@securyflex/shared/repository'
 import { type Storage, within } from '@securyflex/shared/storage'
 import { type RunReport, runReportSchema } from './report.ts'
 
@@ -38,15 +38,6 @@ export async function writeReport(
     }),
   )
   return problems.flat()
-}
-
-/** The first key of the store that can be opened here; without one a report has a checksum only. */
-async function vouchingKey(storage: Storage, keys: KeyRing): Promise<DataKey | undefined> {
-  if (keys.empty) return undefined
-  for (const record of await readKeyRecords(storage)) {
-    if (await keys.opens(record)) return keys.open(record)
-  }
-  return undefined
 }
 
 /** A report as found: read, or why it could not be. */

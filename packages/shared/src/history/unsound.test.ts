@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { layout, newRunId } from '@securyflex/shared/repository'
-import { source, testRepository, type TestRepository } from '../../../../test/helpers/repository.ts'
+import { layout, newRunId, scrub } from '@securyflex/shared/repository'
+import { indexOf, source, testRepository, type TestRepository } from '../../../../test/helpers/repository.ts'
 import { type RunReport, unsoundRuns, writeReport } from './index.ts'
 
 let repository: TestRepository
@@ -68,5 +68,22 @@ describe('runs whose backups did not pass their checks', () => {
     await expect(unsoundRuns(storage, repository.keys, ['shop.20261123T020000Z.3fa2'])).rejects.toThrow(
       'down',
     )
+  })
+
+  it('are those that a scrub could not heal here, until one finds them whole', async () => {
+    const { storage, keys } = repository
+    const streams = { archive: Buffer.from('rows') }
+    const [first, second] = ['shop.20261123T020000Z.0001', 'shop.20261124T020000Z.0002'] as const
+    const [, entry] = [...(await indexOf(storage, await repository.backUp({ run: first, streams })))]
+    await storage.delete(layout.segment(source, entry?.id ?? Buffer.alloc(32)))
+    const unsound = async () => {
+      const signal = new AbortController().signal
+      const scrubbing = { storage, others: [], source, keys, installation: undefined, share: 1, signal }
+      await scrub({ ...scrubbing, now: new Date() })
+      return unsoundRuns(storage, keys, [first, second])
+    }
+    expect(await unsound()).toEqual(new Set([first]))
+    await repository.backUp({ run: second, streams })
+    expect(await unsound()).toEqual(new Set())
   })
 })

@@ -1,6 +1,6 @@
 import { BackupError } from '@securyflex/shared/errors'
 import type { KeyRing } from '@securyflex/shared/keys'
-import { parseRunId } from '@securyflex/shared/repository'
+import { parseRunId, unhealedRuns } from '@securyflex/shared/repository'
 import type { Storage } from '@securyflex/shared/storage'
 import { readReport } from './history.ts'
 
@@ -8,8 +8,9 @@ import { readReport } from './history.ts'
 const parallel = 8
 
 /**
- * Of these runs, those whose reports at `storage` say that they failed there: they were sealed,
- * and did not pass their checks. A run whose report is missing or cannot be read counts as good.
+ * Of these runs, those whose backups are no good at `storage`: they were sealed there and did not pass their checks, as
+ * their reports say, or the newest scrub found segments of theirs missing or bad and could not heal them. A run whose
+ * report is missing or cannot be read counts as good.
  */
 export async function unsoundRuns(
   storage: Storage,
@@ -17,6 +18,10 @@ export async function unsoundRuns(
   runs: readonly string[],
 ): Promise<ReadonlySet<string>> {
   const unsound = new Set<string>()
+  for (const source of new Set(runs.flatMap((run) => parseRunId(run)?.source ?? []))) {
+    const unhealed = await unhealedRuns(storage, source, keys)
+    for (const run of runs) if (unhealed.has(run)) unsound.add(run)
+  }
   const queue = runs.values()
   const work = async () => {
     for (const run of queue) if (await failedHere(storage, keys, run)) unsound.add(run)

@@ -1,20 +1,19 @@
-import type { ListEntry } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
 import { layout } from './layout.ts'
 
 /**
  * Takes a bad segment out of the way, keeping its bytes for whoever looks into it: the next run misses it and
- * stores it again, which mends every backup that names it.
+ * stores it again, which mends every backup that names it. One that somebody stored again meanwhile stays.
  */
 export async function setAside(
   storage: Storage,
   source: string,
-  { id }: ListEntry,
+  { id }: { readonly id: Buffer },
   now: Date,
 ): Promise<void> {
   const name = layout.segment(source, id)
   const bytes = await storage.get(name)
   if (bytes === undefined) return
   await storage.put(layout.aside(source, id, now), bytes)
-  await storage.delete(name)
+  if ((await storage.get(name))?.equals(bytes) === true) await storage.delete(name)
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import type { Cipher } from '@securyflex/shared/config'
 import { asBackupError } from '@securyflex/shared/errors'
@@ -22,6 +22,7 @@ import {
   listRuns,
   listSources,
   newestBackup,
+  oldestAllowed,
   type OpenManifest,
   prepareRepositories,
   readBackup,
@@ -135,6 +136,22 @@ describe('sealing', () => {
     await writeFile(path, bytes)
     await sealBackup(await sealing([entry]))
     expect(await listRuns(repository.storage, source)).toEqual([newest, oldest])
+  })
+
+  it('writes no manifest where the store did not keep what was stored again', async () => {
+    const opened = await repository.backUp({ run: oldest, streams: { archive: content(1) } })
+    const entries = [...(await indexOf(repository.storage, opened))].slice(-1)
+    const [entry] = entries as [ListEntry]
+    const week = new Date(Date.now() - 7 * 24 * 60 * 60 * 1000)
+    await utimes(repository.pathOf({ segment: entry.id }), week, week)
+    const notBefore = await oldestAllowed(repository.storage, 0)
+    await expect(sealBackup({ ...(await sealing(entries)), oldest: notBefore })).rejects.toMatchObject({
+      code: 'SEGMENT_MISSING',
+      message: expect.stringContaining('did not keep'),
+    })
+    // What the backup before names may be as old as it likes.
+    const predecessor = { opened, index: await indexOf(repository.storage, opened) }
+    await sealBackup({ ...(await sealing(entries)), predecessor, oldest: notBefore })
   })
 
   it('writes no manifest when the list is shorter than the dump said', async () => {

@@ -38,7 +38,7 @@ export async function* findBackups(
   for (const run of await listRuns(storage, source)) yield await findBackup(storage, source, run, keys)
 }
 
-async function findBackup(
+export async function findBackup(
   storage: Storage,
   source: string,
   run: string,

@@ -1,6 +1,8 @@
 import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import { discard, type ListEntry, SegmentIndex } from '@securyflex/shared/segments'
-import type { Storage } from '@securyflex/shared/storage'
+import type { Storage, StoredObject } from '@securyflex/shared/storage'
+import { outlastSweeps } from './condemned.ts'
+import { inParallel } from './in-parallel.ts'
 import { layout, segmentIdOf } from './layout.ts'
 import type { BackupReader } from './reading.ts'
 
@@ -10,17 +12,26 @@ const day = 24 * 60 * 60 * 1000
 /** Segments opened at a time. */
 const parallel = 4
 
+/** Told of each segment of an index that is listed. */
+type OnListed = (id: Buffer, object: StoredObject) => void
+
 /**
  * Which segments of `index` are not at `storage` as listed there: missing, or of another size. Another size
  * may still be an equal segment that was sealed again; only opening it tells.
  */
-async function findSuspects(storage: Storage, source: string, index: SegmentIndex): Promise<ListEntry[]> {
+async function findSuspects(
+  storage: Storage,
+  source: string,
+  index: SegmentIndex,
+  onListed: OnListed = () => undefined,
+): Promise<ListEntry[]> {
   const seen = new Uint8Array(index.size)
-  for await (const { key, size } of storage.list(layout.segments(source))) {
-    const id = segmentIdOf(key)
+  for await (const object of storage.list(layout.segments(source))) {
+    const id = segmentIdOf(object.key)
     const at = id === undefined ? undefined : index.indexOf(id)
     if (id === undefined || at === undefined) continue
-    if (index.get(id)?.sealedLength === size) seen[at] = 1
+    onListed(id, object)
+    if (index.get(id)?.sealedLength === object.size) seen[at] = 1
   }
   return [...index].filter((_, at) => seen[at] === 0)
 }
@@ -50,9 +61,9 @@ export async function checkPresence(
   reader: BackupReader,
   index: SegmentIndex,
   signal: AbortSignal,
-  onBad: OnBad = () => Promise.resolve(),
+  { onBad, onListed }: { readonly onBad?: OnBad | undefined; readonly onListed?: OnListed } = {},
 ): Promise<void> {
-  const suspects = await findSuspects(storage, reader.manifest.source, index)
+  const suspects = await findSuspects(storage, reader.manifest.source, index, onListed)
   await openSegments(reader, suspects, signal, onBad)
 }
 
@@ -85,10 +96,13 @@ export async function checkBackup(
     now: Date
     signal: AbortSignal
     onBad?: OnBad
+    /** Waits so many ms; tests give their own. */
+    wait?: (ms: number) => Promise<unknown>
   },
 ): Promise<Checked> {
   const index = await reader.index()
-  await checkPresence(storage, reader, index, options.signal, options.onBad)
+  await outlastSweeps(storage, reader.manifest.source, index, options.signal, options.wait)
+  await checkPresence(storage, reader, index, options.signal, { onBad: options.onBad })
   const today = Math.floor(options.now.getTime() / day) % rotation
   const due = [...index].filter(
     ({ id }) => options.full || !options.predecessor?.has(id) || id.readUInt32BE(4) % rotation === today,
@@ -117,19 +131,15 @@ async function openSegments(
   onBad: OnBad = () => Promise.resolve(),
 ): Promise<void> {
   const problems: BackupError[] = []
-  const queue = entries.values()
-  const work = async () => {
-    for (const entry of queue) {
-      signal.throwIfAborted()
-      await reader.segment(entry).then(discard, async (error: unknown) => {
-        const known = asBackupError(error)
-        if (known.class === 'transient') throw error
-        problems.push(known)
-        if (isRotten(known)) await onBad(entry)
-      })
-    }
-  }
-  await Promise.all(Array.from({ length: parallel }, work))
+  await inParallel(entries, parallel, async (entry) => {
+    signal.throwIfAborted()
+    await reader.segment(entry).then(discard, async (error: unknown) => {
+      const known = asBackupError(error)
+      if (known.class === 'transient') throw error
+      problems.push(known)
+      if (isRotten(known)) await onBad(entry)
+    })
+  })
   const [first] = problems
   if (first === undefined) return
   const more = problems.length === 1 ? '' : ` So are ${String(problems.length - 1)} more.`

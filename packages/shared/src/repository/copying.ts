@@ -3,13 +3,14 @@ import type { KeyRing } from '@securyflex/shared/keys'
 import { discard, type ListEntry, SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
 import { readBackup } from './backups.ts'
+import { inParallel } from './in-parallel.ts'
 import { layout } from './layout.ts'
 import type { Manifest, ManifestStream } from './manifest.ts'
 import { predecessorOf } from './predecessor.ts'
 import { BackupReader } from './reading.ts'
 import { joinRepository } from './repository.ts'
 import { sealBackup } from './sealing.ts'
-import { longestRun, readSealed, storeSegment } from './segment-store.ts'
+import { longestRun, readSealed, storeSegment, oldestAllowed } from './segment-store.ts'
 
 /** Segments that are carried at a time: each is held in memory. */
 const parallel = 3
@@ -54,6 +55,7 @@ export async function copyBackup(copying: Copying): Promise<Copied> {
   const { manifest, key } = opened
   const options = { configured: copying.installation, installation: manifest.installation, now }
   const installation = await joinRepository(to, keys, manifest.key, options)
+  const oldest = await oldestAllowed(to, 0)
   const predecessor = await predecessorOf(to, source, keys, key)
   const reader = new BackupReader(from, opened)
   const lacking = await lackingOf(reader, predecessor?.index)
@@ -70,6 +72,7 @@ export async function copyBackup(copying: Copying): Promise<Copied> {
     })),
     stored: { segments: held.segments, bytes: held.bytes },
     predecessor,
+    oldest,
     now,
     signal,
   })
@@ -99,24 +102,21 @@ async function carry(
 ): Promise<Held> {
   const held: Held = { index: new SegmentIndex(), segments: 0, bytes: 0 }
   const total = [...lacking].reduce((sum, { sealedLength }) => sum + sealedLength, 0)
-  const queue = lacking[Symbol.iterator]()
   let done = 0
-  const work = async () => {
-    for (const { id, plainLength, ...rest } of queue) {
-      signal.throwIfAborted()
-      const sealed = await readSealed(from, source, sealer, { id, plainLength, ...rest })
-      const stored = await storeSegment(to, source, sealer, { id, plainLength, sealed })
-      held.index.add(stored)
-      if (stored.fresh) {
-        held.segments += 1
-        held.bytes += stored.sealedLength
-      }
-      done += sealed.length
-      discard(sealed)
-      onBytes?.(done, total)
+  await inParallel(lacking, parallel, async (entry) => {
+    signal.throwIfAborted()
+    const sealed = await readSealed(from, source, sealer, entry)
+    const { id, plainLength } = entry
+    const stored = await storeSegment(to, source, sealer, { id, plainLength, sealed })
+    held.index.add(stored)
+    if (stored.fresh) {
+      held.segments += 1
+      held.bytes += stored.sealedLength
     }
-  }
-  await Promise.all(Array.from({ length: parallel }, work))
+    done += sealed.length
+    discard(sealed)
+    onBytes?.(done, total)
+  })
   return held
 }
 

@@ -27,6 +27,15 @@ export {
   refuseForeign,
   type Writing,
 } from './repository.ts'
+export {
+  type FoundByScrub,
+  readScrubRecord,
+  type ScrubRecord,
+  unhealedRuns,
+  vouchingKey,
+} from './scrub-record.ts'
+export { type Finding, scrub, type Scrubbed, type ScrubOptions, type ScrubPlace } from './scrubbing.ts'
+export { shardCount, shardsIn } from './shards.ts'
 export { newRunId, parseRunId, timeOfRun } from './run-id.ts'
 export { type DumpedStream, sealBackup, type Sealing } from './sealing.ts'
-export { longestRun, storeSegment, type StoredSegment } from './segment-store.ts'
+export { longestRun, storeSegment, type StoredSegment, oldestAllowed } from './segment-store.ts'

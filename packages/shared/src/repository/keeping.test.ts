@@ -3,7 +3,7 @@ import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import type { Cipher, Retention } from '@securyflex/shared/config'
-import { asBackupError } from '@securyflex/shared/errors'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import type { Storage } from '@securyflex/shared/storage'
 import { source, testRepository, type TestRepository } from '../../../../test/helpers/repository.ts'
 import {
@@ -197,5 +197,32 @@ describe('a backup that is kept while it is pruned', () => {
       expect(['kept', 'BACKUP_NOT_FOUND']).toContain(answer)
       if (answer === 'kept') await readable(run)
     }
+  })
+
+  it('is there still where the store stops answering just then', async () => {
+    const run = await backUp(400)
+    await backUp(1)
+    const opened = await readBackup(repository.storage, source, run, repository.keys)
+    let isGone = false
+    const failing: Storage = {
+      ...repository.storage,
+      delete: async (key) => {
+        if (key.includes('/backups/'))
+          await keepBackup(repository.storage, opened, {
+            action: 'keep',
+            by: 'ann',
+            now: new Date(),
+            reason: undefined,
+          })
+        await repository.storage.delete(key)
+        isGone = true
+      },
+      async *list(prefix) {
+        if (isGone) throw new BackupError('STORAGE_UNREACHABLE', 'It does not answer.')
+        yield* repository.storage.list(prefix)
+      },
+    }
+    await expect(pruneAll(failing)).rejects.toMatchObject({ code: 'STORAGE_UNREACHABLE' })
+    await readable(run)
   })
 })

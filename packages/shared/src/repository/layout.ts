@@ -17,6 +17,11 @@ export const layout = {
   manifest: (source: string, run: string) => `${source}/backups/${run}.json`,
   keeps: (source: string) => `${source}/keeps/`,
   keep: (source: string, run: string, time: number) => `${source}/keeps/${run}.${String(time)}.json`,
+  sweeps: (source: string) => `${source}/sweeps/`,
+  sweep: (source: string, time: number) => `${source}/sweeps/${String(time)}.json`,
+  scrubs: (source: string) => `${source}/scrubs/`,
+  scrub: (source: string, time: number, token: Buffer) =>
+    `${source}/scrubs/${String(time)}.${token.toString('hex')}.json`,
   runs: (source: string) => `${source}/runs/`,
   report: (source: string, run: string) => `${source}/runs/${run}.json`,
 } as const
@@ -40,3 +45,36 @@ export function keepOf(name: string): { run: string; time: number } | undefined 
 export function runOf(name: string): string | undefined {
   return /\/(?:backups|runs)\/([A-Za-z0-9_-]+\.\d{8}T\d{6}Z\.[0-9a-f]{4})\.json$/.exec(name)?.[1]
 }
+
+/** The time in the name of a scrub's document; undefined for other names. */
+export function scrubOf(name: string): number | undefined {
+  const match = /\/scrubs\/(\d{1,15})\.[0-9a-f]{8}\.json$/.exec(name)
+  return match?.[1] === undefined ? undefined : Number(match[1])
+}
+
+/** Whether an object of a source has a name that a repository gives; docs/format.md, "Objects". */
+export function isKnown(source: string, name: string): boolean {
+  const id = segmentIdOf(name)
+  if (id !== undefined) return name === layout.segment(source, id)
+  const [place = '', ...rest] = name.slice(source.length + 1).split('/')
+  const [last = '', deeper] = rest
+  return deeper === undefined && knownNames.get(place)?.(source, last) === true
+}
+
+const isRun = (source: string, name: string) =>
+  name.startsWith(`${source}.`) && /^\.\d{8}T\d{6}Z\.[0-9a-f]{4}$/.test(name.slice(source.length))
+const isRunAndTime = (source: string, name: string) => {
+  const match = /^(.+)\.\d{1,15}\.json$/.exec(name)
+  return match?.[1] !== undefined && isRun(source, match[1])
+}
+
+/** What is called how, below the folders of a source. */
+const knownNames: ReadonlyMap<string, (source: string, name: string) => boolean> = new Map([
+  ['aside', (_, name) => /^[0-9a-f]{64}\.\d{1,15}$/.test(name)],
+  ['backups', (source, name) => name.endsWith('.json') && isRun(source, name.slice(0, -5))],
+  ['runs', (source, name) => name.endsWith('.json') && isRun(source, name.slice(0, -5))],
+  ['keeps', isRunAndTime],
+  ['proofs', isRunAndTime],
+  ['sweeps', (_, name) => /^\d{1,15}\.json$/.test(name)],
+  ['scrubs', (_, name) => scrubOf(`/scrubs/${name}`) !== undefined],
+])

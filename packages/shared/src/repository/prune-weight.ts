@@ -2,7 +2,8 @@ import { SegmentIndex } from '@securyflex/shared/segments'
 import { findBackups } from './backups.ts'
 import { layout, segmentIdOf } from './layout.ts'
 import type { PrunePlan } from './prune-plan.ts'
-import { addNamed, type PruneOptions } from './prune.ts'
+import { addNamed } from './named.ts'
+import type { PruneOptions } from './prune.ts'
 import { gracePeriod } from './segment-store.ts'
 
 /** What a prune would free, in bytes of segments. */

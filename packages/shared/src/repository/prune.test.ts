@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, utimes, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import type { Cipher, Retention } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
@@ -15,6 +15,7 @@ import {
 } from '../../../../test/helpers/repository.ts'
 import {
   BackupReader,
+  checkBackup,
   encodeDocument,
   layout,
   listRuns,
@@ -137,8 +138,10 @@ describe('pruning', () => {
     }
     await prune(options({ storage }))
     expect(deleted[0]).toMatch(/^shop\/backups\//)
-    expect(deleted.slice(1).every((key) => key.startsWith('shop/segments/'))).toBe(true)
-    expect(deleted.length).toBeGreaterThan(2)
+    expect(deleted.slice(1, -1).every((key) => key.startsWith('shop/segments/'))).toBe(true)
+    expect(deleted.length).toBeGreaterThan(3)
+    // The word that they go.
+    expect(deleted.at(-1)).toMatch(/^shop\/sweeps\//)
   })
 
   it('removes what a killed writer left unfinished, once it is a day old', async () => {
@@ -233,7 +236,8 @@ describe('pruning', () => {
 
   it('sweeps nothing while the list of a backup that stays cannot be read', async () => {
     await backUp(60)
-    const kept = await readBackup(repository.storage, source, await backUp(1), repository.keys)
+    const kept = await readBackup(repository.storage, source, await backUp(2), repository.keys)
+    await backUp(1)
     await age(8)
     const list = Buffer.from(kept.manifest.streams[0]?.list[0]?.id ?? '', 'hex')
     await writeFile(repository.pathOf({ segment: list }), 'damaged')
@@ -383,6 +387,129 @@ function refusing(
     },
   }
 }
+
+describe('a backup that nobody can restore', () => {
+  it('is not the one for which older ones are given up', async () => {
+    const [older, old] = [await backUp(90), await backUp(60)]
+    const newest = await backUp(1)
+    const paths = new Set(await segmentPaths())
+    for (const run of [older, old]) {
+      const opened = await readBackup(repository.storage, source, run, repository.keys)
+      for (const { id } of await indexOf(repository.storage, opened))
+        paths.delete(repository.pathOf({ segment: id }))
+    }
+    const [lost = ''] = paths
+    const bytes = await readFile(lost)
+    await rm(lost)
+    const { decisions } = await makePrunePlan(options())
+    expect(decisions.map(({ run, keep }) => [run, keep])).toEqual([
+      [newest, true],
+      [old, true],
+      [older, false],
+    ])
+    await writeFile(lost, bytes)
+    expect(await prune(options())).toMatchObject({ backups: 2 })
+  })
+})
+
+describe('a segment that a backup stores again while a prune removes it', () => {
+  const archive = randomBytes(50_000)
+  const check = async (run: string, wait: () => Promise<void>) => {
+    const opened = await readBackup(repository.storage, source, run, repository.keys)
+    return checkBackup(repository.storage, new BackupReader(repository.storage, opened), {
+      predecessor: undefined,
+      full: true,
+      now: new Date(),
+      signal: new AbortController().signal,
+      wait,
+    })
+  }
+
+  it('is missed by that backup before it is called good', async () => {
+    await repository[Symbol.asyncDispose]()
+    // Then the lists are alike, too.
+    await begin('none')
+    await backUp(90, archive)
+    await backUp(1)
+    await age(8)
+    const { storage } = repository
+    const removed = Promise.withResolvers<undefined>()
+    let waits = 0
+    let checked: Promise<unknown> = Promise.resolve()
+    let isFirst = true
+    // The last look at the segment is over, and its removal is late.
+    const late: Storage = {
+      ...storage,
+      delete: async (key) => {
+        if (key.includes('/segments/') && isFirst) {
+          isFirst = false
+          const run = await backUp(0, archive)
+          const waiting = Promise.withResolvers<undefined>()
+          checked = check(run, async () => {
+            waits += 1
+            waiting.resolve(undefined)
+            await removed.promise
+          })
+          checked.catch(() => undefined)
+          await waiting.promise
+        }
+        await storage.delete(key)
+      },
+    }
+    await prune(options({ storage: late }))
+    removed.resolve(undefined)
+    expect(waits).toBe(1)
+    await expect(checked).rejects.toMatchObject({ code: 'SEGMENT_MISSING' })
+    expect(await readdir(join(repository.directory, source, 'sweeps'))).toEqual([])
+  })
+
+  it('stays where the backup was sealed before it was said what goes', async () => {
+    await backUp(90, archive)
+    await backUp(1)
+    await age(8)
+    const { storage } = repository
+    let run: string | undefined
+    const sealing: Storage = {
+      ...storage,
+      putIfAbsent: async (key, body) => {
+        if (key.includes('/sweeps/')) run ??= await backUp(0, archive)
+        return storage.putIfAbsent(key, body)
+      },
+    }
+    await prune(options({ storage: sealing }))
+    await check(run ?? '', () => Promise.reject(new Error('nothing goes that it names')))
+  })
+
+  it('is not waited for where whoever removes it was killed an hour ago', async () => {
+    const run = await backUp(90, archive)
+    await backUp(1)
+    const name = join(repository.directory, source, 'sweeps', '1.json')
+    await mkdir(dirname(name))
+    await writeFile(name, 'cut off')
+    const waited = () => Promise.reject(new Error('waited'))
+    await expect(check(run, waited)).rejects.toThrow('waited')
+    await utimes(name, ago(1 / 24), ago(1 / 24))
+    await check(run, waited)
+    await prune(options())
+    expect(await readdir(dirname(name))).toEqual([])
+  })
+
+  it('stays where the store does not keep the word that it goes', async () => {
+    await backUp(90, archive)
+    await backUp(1)
+    await age(8)
+    const before = await segmentPaths()
+    const forgetful: Storage = {
+      ...repository.storage,
+      putIfAbsent: (key, body) =>
+        key.includes('/sweeps/') ? Promise.resolve(true) : repository.storage.putIfAbsent(key, body),
+    }
+    await expect(prune(options({ storage: forgetful }))).rejects.toMatchObject({
+      code: 'STORAGE_UNREACHABLE',
+    })
+    expect(await segmentPaths()).toEqual(before)
+  })
+})
 
 describe('pruning where objects are locked', () => {
   it('leaves them, counts them, goes on with the others, and takes them when the locks have run out', async () => {

@@ -1,19 +1,18 @@
 import type { Retention } from '@securyflex/shared/config'
-import { BackupError } from '@securyflex/shared/errors'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import type { KeyRing } from '@securyflex/shared/keys'
-import { SegmentIndex } from '@securyflex/shared/segments'
-import type { Storage, StoredObject } from '@securyflex/shared/storage'
-import { type FoundBackup, findBackups, listRuns } from './backups.ts'
-import { inParallel } from './in-parallel.ts'
+import type { Storage } from '@securyflex/shared/storage'
+import { type FoundBackup, findBackups } from './backups.ts'
+import { checkPresence } from './checking.ts'
 import { describeKept, listKeeps, readKept } from './keeping.ts'
-import { keepOf, layout, segmentIdOf } from './layout.ts'
+import { layout } from './layout.ts'
 import { type OpenManifest, openManifest } from './open-manifest.ts'
-import { planPrune, type PruneDecision, type PrunePlan } from './prune-plan.ts'
+import { planPrune, type PruneCandidate, type PruneDecision, type PrunePlan } from './prune-plan.ts'
 import { BackupReader } from './reading.ts'
 import { Removal } from './removal.ts'
 import { refuseForeign } from './repository.ts'
 import { timeOfRun } from './run-id.ts'
-import { gracePeriod } from './segment-store.ts'
+import { nothingSwept, sweep, type Swept } from './sweep.ts'
 
 export interface PruneOptions {
   readonly storage: Storage
@@ -37,35 +36,68 @@ export interface PruneOptions {
 /** After the plan, after each manifest and all of them, after each segment and all of them. */
 export type PrunePlace = 'planned' | 'manifest' | 'manifests' | 'segment' | 'segments'
 
-/** The plan for one source at one store. Reads only. @throws OTHER_INSTALLATION */
+/**
+ * The plan for one source at one store. Nothing is given up for a backup that is not all there: such a one counts as
+ * one that did not pass its checks. Reads only.
+ * @throws OTHER_INSTALLATION
+ */
 export async function makePrunePlan(options: PruneOptions): Promise<PrunePlan> {
-  const { storage, source, keys, installation, acceptChecksums } = options
+  const { storage, source, keys, installation } = options
   await refuseForeign(storage, keys, installation)
   const found: FoundBackup[] = []
   for await (const backup of findBackups(storage, source, keys)) found.push(backup)
-  const unsound = await options.unsound(found.map(({ run }) => run))
+  const unsound = new Set(await options.unsound(found.map(({ run }) => run)))
+  const backups = await candidatesOf(options, found)
+  for (;;) {
+    const plan = planPrune({
+      backups: backups.map((backup) => ({ ...backup, unsound: unsound.has(backup.run) })),
+      unreadable: found.flatMap(({ run, problem }) =>
+        problem === undefined ? [] : [{ run, why: problem.message }],
+      ),
+      now: options.now,
+      retention: options.retention,
+      timeZone: options.timeZone,
+    })
+    const newest = backups.find(({ run, trusted }) => trusted && !unsound.has(run))
+    if (newest === undefined || plan.decisions.every(({ keep }) => keep)) return plan
+    if (await isThere(storage, newest.opened, options.signal)) return plan
+    unsound.add(newest.run)
+  }
+}
+
+type Candidate = PruneCandidate & { readonly opened: OpenManifest }
+
+/** Those that can be read, newest first. */
+async function candidatesOf(
+  { storage, source, acceptChecksums }: PruneOptions,
+  found: readonly FoundBackup[],
+): Promise<Candidate[]> {
   const keeps = await listKeeps(storage, source)
-  const candidate = async (run: string, { key, authenticated }: OpenManifest) => {
-    const kept = await readKept(storage, run, key, keeps)
+  const candidate = async (run: string, opened: OpenManifest): Promise<Candidate> => {
+    const kept = await readKept(storage, run, opened.key, keeps)
     return {
       run,
       time: timeOfRun(run),
-      trusted: authenticated || acceptChecksums,
-      unsound: unsound.has(run),
+      trusted: opened.authenticated || acceptChecksums,
       kept: kept === undefined ? undefined : describeKept(kept),
+      opened,
     }
   }
-  return planPrune({
-    backups: await Promise.all(
-      found.flatMap(({ run, opened }) => (opened === undefined ? [] : [candidate(run, opened)])),
-    ),
-    unreadable: found.flatMap(({ run, problem }) =>
-      problem === undefined ? [] : [{ run, why: problem.message }],
-    ),
-    now: options.now,
-    retention: options.retention,
-    timeZone: options.timeZone,
-  })
+  return Promise.all(
+    found.flatMap(({ run, opened }) => (opened === undefined ? [] : [candidate(run, opened)])),
+  )
+}
+
+/** Whether a listing shows everything that a backup names. */
+async function isThere(storage: Storage, opened: OpenManifest, signal: AbortSignal): Promise<boolean> {
+  try {
+    const reader = new BackupReader(storage, opened)
+    await checkPresence(storage, reader, await reader.index(), signal)
+    return true
+  } catch (error) {
+    if (!(error instanceof BackupError) || error.class === 'transient') throw error
+    return false
+  }
 }
 
 /** What pruning did. */
@@ -140,81 +172,25 @@ async function removeBackup(options: PruneOptions, run: string, removal: Removal
   }
   if (await isKept()) return 'stays'
   if (!(await removal.remove({ key: name }))) return 'stays'
-  if (!(await isKept())) return 'removed'
-  await storage.putIfAbsent(name, bytes)
+  const putBack = () => storage.putIfAbsent(name, bytes)
+  // Whoever keeps it may have seen it there: while that cannot be known it stays, too.
+  const kept = await isKept().catch(async (error: unknown) => {
+    await insist(putBack)
+    throw error
+  })
+  if (!kept) return 'removed'
+  await insist(putBack)
   return 'stays'
 }
 
-type Swept = Pick<Pruned, 'segments' | 'bytes' | 'unswept'>
-const nothingSwept: Swept = { segments: 0, bytes: 0, unswept: undefined }
-
-/**
- * Removes unnamed segments, and words about backups that are gone. What is named is read from the store again, after
- * the manifests went.
- * @param staying backups that must be there still: a listing without one of them is not to be believed
- */
-async function sweep(options: PruneOptions, staying: ReadonlySet<string>, removal: Removal): Promise<Swept> {
-  const { storage, source, keys, signal } = options
-  const named = new SegmentIndex()
-  const missing = new Set(staying)
-  for await (const backup of findBackups(storage, source, keys)) {
-    missing.delete(backup.run)
-    // One that cannot be read may name anything.
-    const problem = await addNamed(storage, backup, named)
-    if (problem !== undefined) return { ...nothingSwept, unswept: problem }
-  }
-  const [gone] = missing
-  if (gone !== undefined)
-    return { ...nothingSwept, unswept: `${gone} is there no more, and nobody here removed it` }
-  const oldest = (await storage.now()).getTime() - gracePeriod
-  const isYoung = ({ modified }: StoredObject) => modified.getTime() > oldest
-  let [segments, bytes] = [0, 0]
-  await inParallel(storage.list(layout.segments(source)), parallel, async (object) => {
-    signal.throwIfAborted()
-    const id = segmentIdOf(object.key)
-    if (removal.denied !== undefined || id === undefined || named.has(id) || isYoung(object)) return
-    const again = await storage.stat(object.key)
-    if (again === undefined || isYoung(again) || !(await removal.remove(object))) return
-    segments += 1
-    bytes += object.size
-    await options.passed?.('segment')
-  })
-  await forgetWords(options, removal, isYoung)
-  return { segments, bytes, unswept: undefined }
-}
-
-/**
- * Adds everything that a backup names.
- * @returns why that cannot be known
- */
-export async function addNamed(
-  storage: Storage,
-  { run, opened, problem }: FoundBackup,
-  named: SegmentIndex,
-): Promise<string | undefined> {
-  if (opened === undefined) return `the manifest of ${run} cannot be read: ${problem.message}`
-  try {
-    for (const entry of await new BackupReader(storage, opened).index()) named.add(entry)
-    return undefined
-  } catch (error) {
-    if (!(error instanceof BackupError) || error.class === 'transient') throw error
-    return `what ${run} needs cannot be known: ${error.message}`
-  }
-}
-
-/** Segments that are looked at and removed at a time: enough to hide latency. */
-const parallel = 8
-
-/** Removes old words of `keep` about backups that are there no more. */
-async function forgetWords(
-  { storage, source }: PruneOptions,
-  removal: Removal,
-  isYoung: (object: StoredObject) => boolean,
-): Promise<void> {
-  const runs = new Set(await listRuns(storage, source))
-  for await (const object of storage.list(layout.keeps(source))) {
-    const about = keepOf(object.key)
-    if (about === undefined || runs.has(about.run) || isYoung(object)) continue
-    await removal.remove(object)
+/** Somebody was told that the backup stays: one failure of the store must not undo that. */
+async function insist(work: () => Promise<unknown>): Promise<void> {
+  for (let left = 3; ; left--) {
+    try {
+      await work()
+      return
+    } catch (error) {
+      if (left === 0 || asBackupError(error).class !== 'transient') throw error
+    }
   }
 }

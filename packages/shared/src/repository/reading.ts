@@ -32,14 +32,13 @@ export class BackupReader {
     return this.manifest.streams.find((stream) => stream.kind === kind)
   }
 
-  /** The segments of a stream, in order. */
-  entries(stream: ManifestStream): AsyncGenerator<ListEntry> {
-    return this.#entries(stream, (entry) => this.segment(entry))
-  }
-
-  async *#entries(
+  /**
+   * The segments of a stream, in order.
+   * @param read gives the plain bytes of each segment of the list; default: as they are at this store
+   */
+  async *entries(
     stream: ManifestStream,
-    read: (entry: ListEntry) => Promise<Buffer>,
+    read: (entry: ListEntry) => Promise<Buffer> = (entry) => this.segment(entry),
   ): AsyncGenerator<ListEntry> {
     let rest = Buffer.alloc(0)
     for (const segment of stream.list) {
@@ -103,7 +102,7 @@ export class BackupReader {
   async *#named(): AsyncGenerator<ListEntry> {
     for (const stream of this.manifest.streams) {
       yield* stream.list.map(listEntryOf)
-      yield* this.#entries(stream, (entry) => this.#readSegment(entry))
+      yield* this.entries(stream, (entry) => this.#readSegment(entry))
     }
   }
 
@@ -124,7 +123,7 @@ export class BackupReader {
   }
 }
 
-function listEntryOf(segment: ListSegment): ListEntry {
+export function listEntryOf(segment: ListSegment): ListEntry {
   return {
     id: Buffer.from(segment.id, 'hex'),
     plainLength: segment.length,

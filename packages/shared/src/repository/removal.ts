@@ -26,6 +26,13 @@ export class Removal {
     return this.#answered(() => this.#storage.delete(key))
   }
 
+  /** Removes what is of no use; that the store holds it is not counted. */
+  async forget({ key }: Pick<StoredObject, 'key'>): Promise<void> {
+    const locked = this.#locked
+    await this.#answered(() => this.#storage.delete(key))
+    this.#locked = locked
+  }
+
   /** Has killed writers' unfinished objects below `prefix` removed. */
   async removeUnfinished(prefix: string): Promise<boolean> {
     return this.#answered(() => this.#storage.removeUnfinished(prefix))

@@ -33,6 +33,8 @@ export interface Sealing {
   readonly stored: { readonly segments: number; readonly bytes: number }
   /** The backup that this one builds upon, and everything it names. */
   readonly predecessor: { readonly opened: OpenManifest; readonly index: SegmentIndex } | undefined
+  /** What this backup names and the one before does not was stored after this: {@link oldestAllowed}; default: ever. */
+  readonly oldest?: Date
   readonly now: Date
   readonly signal: AbortSignal
 }
@@ -52,7 +54,7 @@ export async function sealBackup(sealing: Sealing): Promise<OpenManifest> {
   // What no reader could read must not be written: an unreadable manifest stops all pruning of its source.
   const manifest = manifestSchema.parse(compose(sealing, streams, lists.stored))
   const reader = new BackupReader(storage, { manifest, key: sealing.writing.key })
-  await checkPresence(storage, reader, index, sealing.signal)
+  await refuseUnkept(sealing, reader, index)
   const document = encodeDocument(name, manifest, sealing.writing.key)
   sealing.signal.throwIfAborted()
   await storage.putIfAbsent(name, document)
@@ -65,6 +67,25 @@ export async function sealBackup(sealing: Sealing): Promise<OpenManifest> {
     throw new BackupError('MANIFEST_DAMAGED', `${name} was written by another attempt of this run.`)
   }
   return opened
+}
+
+/**
+ * Makes sure that everything is there, and that no prune takes it for old. A store that did not keep what it was given
+ * again shows the object that was there before.
+ */
+async function refuseUnkept(sealing: Sealing, reader: BackupReader, index: SegmentIndex): Promise<void> {
+  const { storage, oldest = new Date(0), predecessor, signal } = sealing
+  const unkept: string[] = []
+  await checkPresence(storage, reader, index, signal, {
+    onListed(id, { key, modified }) {
+      if (modified < oldest && predecessor?.index.has(id) !== true) unkept.push(key)
+    },
+  })
+  const [first] = unkept
+  if (first === undefined) return
+  throw new BackupError('SEGMENT_MISSING', `${storage.shown} did not keep what was stored as ${first}.`, {
+    hint: 'An older object lies there still, which the next run stores again; see what that store does with writes.',
+  })
 }
 
 function compose(

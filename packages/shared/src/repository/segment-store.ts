@@ -9,6 +9,20 @@ const hour = 60 * 60 * 1000
 export const gracePeriod = 7 * 24 * hour
 /** The longest that a run may take; longer ones fail. */
 export const longestRun = 48 * hour
+/** What is stored may be named anew up to this age. */
+const reusedUntil = gracePeriod - longestRun
+
+/** Clocks of stores and machines may go apart by so much within a run. */
+const drift = hour
+
+/**
+ * How old a segment may be at a store, by its clock, that a run names and the backup before does not: so old that it
+ * might be reused when the run began, `elapsed` ms ago.
+ */
+export async function oldestAllowed(storage: Storage, elapsed: number): Promise<Date> {
+  const age = Math.min(reusedUntil + elapsed + drift, gracePeriod)
+  return new Date((await storage.now()).getTime() - age)
+}
 
 export function sealedFacts(sealed: Uint8Array): Pick<ListEntry, 'sealedLength' | 'sealedHash'> {
   return { sealedLength: sealed.length, sealedHash: createHash('sha256').update(sealed).digest() }
@@ -48,8 +62,7 @@ async function reusable(
 ): Promise<Buffer | undefined> {
   const facts = await storage.stat(name)
   const now = await storage.now()
-  if (facts === undefined || now.getTime() - facts.modified.getTime() > gracePeriod - longestRun)
-    return undefined
+  if (facts === undefined || now.getTime() - facts.modified.getTime() > reusedUntil) return undefined
   const bytes = await storage.get(name)
   if (bytes === undefined) return undefined
   try {

@@ -32,8 +32,11 @@ export class Sealer {
   readonly identity: Identity
   readonly #keyId: Buffer
   readonly #parent: Buffer | undefined
+  readonly #salt: () => Buffer
 
-  constructor(key: DataKey | undefined) {
+  /** @param salt draws the 32 bytes that no two objects of one key may share */
+  constructor(key: DataKey | undefined, salt: () => Buffer = () => randomBytes(32)) {
+    this.#salt = salt
     this.identity = identityOf(key)
     this.#keyId = key === undefined ? Buffer.alloc(16) : Buffer.from(key.id, 'hex')
     this.#parent = key?.subkey('segment')
@@ -50,7 +53,7 @@ export class Sealer {
       cipher: cipherCodes[cipher],
       plainLength,
       keyId: this.#keyId,
-      salt: encrypted ? randomBytes(32) : Buffer.alloc(32),
+      salt: encrypted ? this.#salt() : Buffer.alloc(32),
     })
     const parts = this.#encrypt(header, id, payload.bytes)
     const sealed = Buffer.concat([header, ...parts])
