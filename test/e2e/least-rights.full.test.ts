@@ -5,11 +5,13 @@ import {
   DeleteObjectCommand,
   GetBucketPolicyCommand,
   GetObjectCommand,
+  GetObjectRetentionCommand,
   ListObjectsV2Command,
   PutBucketPolicyCommand,
   PutBucketVersioningCommand,
   PutObjectAclCommand,
   PutObjectCommand,
+  PutObjectRetentionCommand,
   S3Client,
 } from '@aws-sdk/client-s3'
 import {
@@ -19,6 +21,8 @@ import {
   generateBlobSASQueryParameters,
 } from '@azure/storage-blob'
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { KeyRing } from '@securyflex/shared/keys'
+import { readBackup } from '@securyflex/shared/repository'
 import { type Azurite, startAzurite } from '../helpers/azurite.ts'
 import { type Ceph, cephIsThere, type CephUser, startCeph } from '../helpers/ceph.ts'
 import {
@@ -29,6 +33,7 @@ import {
   policiesAtS3,
 } from '../helpers/documented-rights.ts'
 import { type Installation, startInstallation } from '../helpers/installation.ts'
+import { indexOf } from '../helpers/repository.ts'
 import { backUp, command, restoreLatest } from '../helpers/round-trip.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../helpers/temporary-directory.ts'
 import { testWhere } from '../helpers/test-where.ts'
@@ -190,6 +195,61 @@ describe('the least rights at S3, as docs/destinations.md has them, at Ceph', ()
     await expectPruning(place.installation, place.installation.env)
     await expectTheRestForbidden()
   })
+
+  test('with object lock: each run locks all that it needs for its own days, and nobody may shorten that', async () => {
+    const Bucket = await ceph.makeBucket('locked', { objectLock: true })
+    const { add, lock } = await policiesAtS3(Bucket, prefix)
+    const Policy = bucketPolicy(user.name, [...forOtherMakers(add), lock])
+    await ceph.client().send(new PutBucketPolicyCommand({ Bucket, Policy }))
+    const at = { kind: 's3', bucket: Bucket, prefix, endpoint: ceph.endpoint, allowHttp: true }
+    const credentials = { accessKeyId: user.accessKeyId, secretAccessKey: `\${STORE_SECRET}` }
+    const locked = (days: number) =>
+      JSON.stringify({ ...at, ...credentials, objectLock: { mode: 'compliance', days } })
+    const { installation, directory } = await startAt(locked(1), { STORE_SECRET: user.secretAccessKey })
+    await using _ = installation
+    await using __ = directory
+    await installation.database.query(
+      'CREATE TABLE many AS SELECT n, repeat(md5(n::text), 32) AS text FROM generate_series(1, 20000) AS n',
+    )
+    await backUp(installation)
+    const first = await locksIn(Bucket)
+    expect(first.length).toBeGreaterThan(4)
+    expect(new Set(first.map(({ days }) => days))).toEqual(new Set([8]))
+    // What the second run only names has the longer days, too.
+    await writeFile(directory.join('one.yaml'), `destinations:\n  store: ${locked(30)}\n`)
+    const second = await backUp(installation)
+    const keys = new KeyRing(installation.config.keys)
+    const opened = await readBackup(installation.storage, 'shop', second, keys)
+    const index = await indexOf(installation.storage, opened)
+    const ids = new Set([...index].map(({ id }) => id.toString('hex')))
+    const needed = (await locksIn(Bucket)).filter(
+      ({ key }) => ids.has(key.split('/').at(-1) ?? '') || key.includes(second) || !key.includes('/shop/'),
+    )
+    const referenced = needed.filter(({ key }) => first.some((one) => one.key === key))
+    expect(referenced.filter(({ key }) => key.includes('/segments/')).length).toBeGreaterThan(1)
+    expect(needed.length).toBe(ids.size + 4)
+    expect(needed.filter(({ days, mode }) => days < 37 || mode !== 'COMPLIANCE')).toEqual([])
+    const Key = `${prefix}shop/backups/${second}.json`
+    const RetainUntilDate = new Date(Date.now() + 60_000)
+    for (const Mode of ['COMPLIANCE', 'GOVERNANCE'] as const) {
+      const Retention = { Mode, RetainUntilDate }
+      const shorter = { Bucket, Key, Retention, BypassGovernanceRetention: true }
+      await expect(client.send(new PutObjectRetentionCommand(shorter))).rejects.toMatchObject(denied)
+    }
+    await expect(client.send(new DeleteObjectCommand({ Bucket, Key }))).rejects.toMatchObject(denied)
+  })
+
+  /** The lock of every object below the prefix. */
+  async function locksIn(Bucket: string) {
+    const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket, Prefix: prefix }))
+    const keys = Contents.flatMap(({ Key }) => Key ?? [])
+    const locks = keys.map(async (Key) => {
+      const { Retention } = await client.send(new GetObjectRetentionCommand({ Bucket, Key }))
+      const ends = Retention?.RetainUntilDate?.getTime() ?? 0
+      return { key: Key, mode: Retention?.Mode, days: Math.round((ends - Date.now()) / 86_400_000) }
+    })
+    return Promise.all(locks)
+  }
 })
 
 describe('the least rights at Azure, as docs/destinations.md has them, at Azurite', () => {

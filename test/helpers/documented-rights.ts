@@ -15,6 +15,8 @@ export interface DocumentedPolicies {
   readonly add: readonly Statement[]
   /** Besides, to prune. */
   readonly prune: Statement
+  /** Besides, with object lock. */
+  readonly lock: Statement
 }
 
 /** The part of docs/destinations.md below a heading, up to the next one. */
@@ -31,9 +33,12 @@ export async function policiesAtS3(bucket: string, prefix: string): Promise<Docu
   const blocks = [...text.matchAll(/```json\n(.*?)```/gs)].map(([, json = '']) =>
     json.replaceAll('company-backups', bucket).replaceAll('production/', prefix),
   )
-  const [policy, prune] = blocks.map((json) => JSON.parse(json) as Statement & { Statement: Statement[] })
-  if (policy === undefined || prune === undefined) throw new Error('docs/destinations.md lacks a policy.')
-  return { add: policy.Statement, prune }
+  const [policy, prune, lock] = blocks.map(
+    (json) => JSON.parse(json) as Statement & { Statement: Statement[] },
+  )
+  if (policy === undefined || prune === undefined || lock === undefined)
+    throw new Error('docs/destinations.md lacks a policy.')
+  return { add: policy.Statement, prune, lock }
 }
 
 /** What docs/destinations.md writes for stores that answer 403 where nothing is. */
