@@ -152,6 +152,72 @@ if (cephIsThere()) {
       expect(head.ServerSideEncryption).toBe('aws:kms')
     })
 
+    const at = (bucket: string, objectLock: S3Destination['objectLock'], user?: CephUser) =>
+      openStorage({ ...destinationOf(server, bucket, user), objectLock })
+    const lockIn = async (bucket: string, key: string) => {
+      const command = new GetObjectRetentionCommand({ Bucket: bucket, Key: `production/${key}` })
+      const { Retention } = await server.client().send(command)
+      const days = ((Retention?.RetainUntilDate?.getTime() ?? 0) - Date.now()) / (24 * 60 * 60 * 1000)
+      return { mode: Retention?.Mode, days: Math.round(days) }
+    }
+
+    it('renews a lock, and leaves its mode, and one that lasts longer', async () => {
+      const bucket = await server.makeBucket('renewed', { objectLock: true })
+      const [short, long] = [
+        await at(bucket, { mode: 'governance', days: 3 }),
+        await at(bucket, { mode: 'governance', days: 40 }),
+      ]
+      await short.put('object', body)
+      // A week more than three days, a quarter more than forty.
+      expect(await lockIn(bucket, 'object')).toEqual({ mode: 'GOVERNANCE', days: 10 })
+      expect(await short.locks?.isLikeStored('object', new Date())).toBe(true)
+      expect(await long.locks?.isLikeStored('object', new Date())).toBe(false)
+      await long.locks?.renew('object')
+      expect(await lockIn(bucket, 'object')).toEqual({ mode: 'GOVERNANCE', days: 50 })
+      expect(await long.locks?.isLikeStored('object', new Date())).toBe(true)
+      await short.locks?.renew('object')
+      expect(await lockIn(bucket, 'object')).toEqual({ mode: 'GOVERNANCE', days: 50 })
+      const strict = await at(bucket, { mode: 'compliance', days: 60 })
+      await strict.locks?.renew('object')
+      expect(await lockIn(bucket, 'object')).toEqual({ mode: 'GOVERNANCE', days: 75 })
+      await strict.put('strict', body)
+      await (await at(bucket, { mode: 'governance', days: 80 })).locks?.renew('strict')
+      expect(await lockIn(bucket, 'strict')).toEqual({ mode: 'COMPLIANCE', days: 100 })
+      expect((await long.get('object'))?.equals(body)).toBe(true)
+    })
+
+    it('locks what was stored without a lock, and takes no offence at what is not there', async () => {
+      const bucket = await server.makeBucket('unlocked', { objectLock: true })
+      const [open, locking] = [
+        await at(bucket, undefined),
+        await at(bucket, { mode: 'compliance', days: 40 }),
+      ]
+      expect(open.locks).toBeUndefined()
+      await open.put('object', body)
+      expect(await locking.locks?.isLikeStored('object', new Date())).toBe(false)
+      await locking.locks?.renew('object')
+      expect(await lockIn(bucket, 'object')).toEqual({ mode: 'COMPLIANCE', days: 50 })
+      await locking.locks?.renew('nothing')
+    })
+
+    it('says that credentials may not lock', async () => {
+      const bucket = await server.makeBucket('rightless', { objectLock: true })
+      const user = await server.addUser('rightless')
+      const Policy = JSON.stringify({
+        Version: '2012-10-17',
+        Statement: statement(user, bucket, Object.values(all)),
+      })
+      await server.client().send(new PutBucketPolicyCommand({ Bucket: bucket, Policy }))
+      const objectLock = { mode: 'governance', days: 3 } as const
+      await (await at(bucket, objectLock)).put('object', body)
+      const rightless = await at(bucket, { ...objectLock, days: 30 }, user)
+      await expect(rightless.locks?.renew('object')).rejects.toMatchObject({
+        code: 'STORAGE_REFUSED',
+        message: expect.stringMatching(/may not lock/) as unknown,
+        hint: expect.stringContaining('s3:PutObjectRetention') as unknown,
+      })
+    })
+
     it('locks every object for the days that are set, and says that it is locked', async () => {
       const bucket = await server.makeBucket('locked', { objectLock: true })
       const objectLock = { mode: 'governance', days: 3 } as const

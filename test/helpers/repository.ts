@@ -62,12 +62,13 @@ export async function testRepository(cipher: Cipher = 'aes-256-gcm'): Promise<Te
       directory.join(
         'segment' in what ? layout.segment(source, what.segment) : layout.manifest(source, what.run),
       ),
-    backUp: (options) => backUp(storage, keys, cipher, options),
+    backUp: (options) => backUpTo(storage, keys, cipher, options),
     [Symbol.asyncDispose]: () => directory.remove(),
   }
 }
 
-async function backUp(
+/** {@link TestRepository.backUp} at any store. */
+export async function backUpTo(
   storage: Storage,
   keys: KeyRing,
   cipher: Cipher,

@@ -212,6 +212,20 @@ export const badInput: readonly BadInput[] = [
     status: 2,
   },
   {
+    what: '`restore`, `list`, `verify` or `export` from a destination that does not exist',
+    args: () => ['restore', 'latest', '--destination', 'mars', '--to', 'restored', '--yes'],
+    says: /^There is no destination “mars”\.$/,
+    remedy: /^Write one of: local\.$/,
+    status: 2,
+  },
+  {
+    what: 'a dump with `--destination`',
+    args: () => ['restore', './shop.sql', '--destination', 'local', '--yes'],
+    says: /^\.\/shop\.sql is a file, and is at no destination\.$/,
+    remedy: /^Leave --destination out, or write “latest” or the id of a run\.$/,
+    status: 2,
+  },
+  {
     what: 'a source that does not exist: `enqueue-job nosuch`',
     args: () => ['enqueue-job', 'nosuch'],
     says: /^There is no source “nosuch”\.$/,

@@ -1,6 +1,6 @@
 import { type Config, findGroup, groupOf } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
-import { listSources, readInstallation } from '@securyflex/shared/repository'
+import { listSources, parseRunId, readInstallation } from '@securyflex/shared/repository'
 import { openStorageForReading, type Storage, within } from '@securyflex/shared/storage'
 import { note } from './output/print.ts'
 
@@ -15,10 +15,11 @@ const patience = 20_000
 /**
  * Those of the configured stores that answer. One that does not is told on standard error and left out: what the others
  * have can be listed and restored, and that is most wanted when something is down.
- * @throws what the first said if none answers
+ * @param destination the only one to look at; default: all
+ * @throws what the first said if none answers, USAGE as {@link openNamed} does
  */
-export async function answeringRepositories(config: Config): Promise<Storage[]> {
-  const storages = openRepositories(config)
+export async function answeringRepositories(config: Config, destination?: string): Promise<Storage[]> {
+  const storages = openNamed(config, destination)
   // The only one says itself what is wrong with it.
   if (storages.length === 1) return storages
   const troubles: BackupError[] = []
@@ -50,6 +51,14 @@ export function openNamed(config: Config, destination: string | undefined): Stor
   if (named.length > 0) return named
   throw new BackupError('USAGE', `There is no destination “${destination ?? ''}”.`, {
     hint: `Write one of: ${storages.map(({ name }) => name).join(', ')}.`,
+  })
+}
+
+/** @throws USAGE where a file is to be read, and a destination is named beside it */
+export function refusePlaceOfFile(what: string, destination: string | undefined): void {
+  if (destination === undefined || what === 'latest' || parseRunId(what) !== undefined) return
+  throw new BackupError('USAGE', `${what} is a file, and is at no destination.`, {
+    hint: 'Leave --destination out, or write “latest” or the id of a run.',
   })
 }
 

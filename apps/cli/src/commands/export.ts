@@ -16,7 +16,7 @@ import { note, print, printJson } from '../output/print.ts'
 import { notePartial } from '../output/selection.ts'
 import { showProgress } from '../output/progress.ts'
 import { moment, size } from '../output/written.ts'
-import { answeringRepositories, oneSource } from '../repositories.ts'
+import { answeringRepositories, oneSource, refusePlaceOfFile } from '../repositories.ts'
 
 interface Flags {
   readonly format: ExportFormat
@@ -24,6 +24,7 @@ interface Flags {
   readonly output?: string
   readonly force?: true
   readonly source?: string
+  readonly destination?: string
   readonly json?: true
 }
 
@@ -41,6 +42,7 @@ export function addExport(program: Command): void {
     .option('--output <path>', 'the file; default: the run’s id in the working directory')
     .option('--force', 'replace a file that is there')
     .option('--source <name>', 'whose latest; needed if there are several sources')
+    .option('--destination <name>', 'from there alone; default: whichever has it')
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
@@ -58,7 +60,8 @@ export function addExport(program: Command): void {
 const endings = { custom: 'dump', sql: 'sql', 'sql.gz': 'sql.gz' } as const
 
 async function exportCommand(config: Config, what: string, flags: Flags, signal: AbortSignal): Promise<void> {
-  const storages = await answeringRepositories(config)
+  refusePlaceOfFile(what, flags.destination)
+  const storages = await answeringRepositories(config, flags.destination)
   const source = what === 'latest' ? await oneSource(config, storages, flags.source) : undefined
   const backup = await findBackup({ what, source, storages, keys: new KeyRing(config.keys) })
   for (const { run, why } of backup.passedOver) note(`Passed over ${run}, which is newer: ${why}`)

@@ -12,14 +12,15 @@ export function addList(program: Command): void {
     .command('list')
     .description('list the backups, newest first, also those that cannot be read')
     .argument('[source]', 'only of this source')
+    .option('--destination <name>', 'only what is there')
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
       examples(['list', 'all backups'], ['list shop --json', 'those of shop, for a program']),
     )
-    .action(async (source: string | undefined, options: { json?: true }) => {
+    .action(async (source: string | undefined, options: { destination?: string; json?: true }) => {
       const config = configure()
-      const storages = await answeringRepositories(config)
+      const storages = await answeringRepositories(config, options.destination)
       const sources = await sourcesOf(config, storages, source)
       const backups = await listBackups(storages, sources, new KeyRing(config.keys))
       if (options.json) printJson({ backups })

@@ -21,12 +21,13 @@ import { showProgress } from '../output/progress.ts'
 import { describeComparison } from '../output/comparison.ts'
 import { notePartial } from '../output/selection.ts'
 import { moment, size } from '../output/written.ts'
-import { answeringRepositories, oneSource } from '../repositories.ts'
+import { answeringRepositories, oneSource, refusePlaceOfFile } from '../repositories.ts'
 import { type DumpFlags, noteLeftOut, restoreDump, wholeNumber } from '../restore-dump.ts'
 import { serverOf, targetOf } from '../targets.ts'
 
 interface Flags extends DumpFlags {
   readonly source?: string
+  readonly destination?: string
   readonly targetUrl?: string
   readonly keep?: true
   readonly globals?: true
@@ -40,6 +41,7 @@ export function addRestore(program: Command): void {
     .option('--to <name>', 'name of the database to create; a dump finds one by itself')
     .option('--yes', 'do not ask')
     .option('--source <name>', 'whose latest; needed if there are several sources')
+    .option('--destination <name>', 'from there alone; default: whichever has it')
     .option(
       '--target-url <url>',
       'server to restore to; default: DATABASE_URL (PGPASSWORD or ~/.pgpass for the password)',
@@ -67,6 +69,7 @@ export function addRestore(program: Command): void {
           'from a copy of a repository',
         ],
         ['restore ./backups/backup.sql.gz --yes', 'a dump, also compressed and encrypted with openssl'],
+        ['restore latest --destination offsite --to shop_restored', 'from there alone'],
         ['restore latest --globals > globals.sql', 'roles and tablespaces, for psql'],
       ) +
         '\n\nWith npm, options stand behind two dashes: npm run backup:restore -- latest --to shop_restored',
@@ -82,6 +85,7 @@ async function restoreCommand(
   flags: Flags,
   signal: AbortSignal,
 ): Promise<void> {
+  refusePlaceOfFile(what, flags.destination)
   if (!namesBackup(what)) {
     await restoreDump(config, what, targetOf(config, flags.targetUrl), flags, signal)
     return
@@ -142,7 +146,7 @@ function parallelOf(config: Config, { jobs = 1 }: Flags, cipher: string): Restor
 }
 
 async function choose(config: Config, what: string, flags: Flags): Promise<ChosenBackup> {
-  const storages = await answeringRepositories(config)
+  const storages = await answeringRepositories(config, flags.destination)
   const keys = new KeyRing(config.keys)
   const source = what === 'latest' ? await oneSource(config, storages, flags.source) : undefined
   const backup = await findBackup({ what, source, storages, keys })

@@ -5,8 +5,15 @@ import { interruptible } from '../interruption.ts'
 import { examples } from '../output/examples.ts'
 import { note, print, printJson } from '../output/print.ts'
 import { count, size } from '../output/written.ts'
-import { openRepositories } from '../repositories.ts'
+import { openNamed } from '../repositories.ts'
 import { type Verified, verifyBackup } from '../verification.ts'
+
+interface Flags {
+  readonly full?: true
+  readonly source?: string
+  readonly destination?: string
+  readonly json?: true
+}
 
 export function addVerify(program: Command): void {
   program
@@ -15,6 +22,7 @@ export function addVerify(program: Command): void {
     .argument('<backup>', '“latest” or a run’s id')
     .option('--full', 'read everything, not only what the backup added and a share of the rest')
     .option('--source <name>', 'whose latest; needed if there are several sources')
+    .option('--destination <name>', 'only there; default: wherever it is')
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
@@ -23,12 +31,12 @@ export function addVerify(program: Command): void {
         ['verify shop.20261123T020000Z.3fa2 --full', 'every byte of that one'],
       ),
     )
-    .action(async (backup: string, options: { full?: true; source?: string; json?: true }) => {
+    .action(async (backup: string, options: Flags) => {
       const config = configure()
       const results = await interruptible((signal) =>
         verifyBackup({
           config,
-          storages: openRepositories(config),
+          storages: openNamed(config, options.destination),
           keys: new KeyRing(config.keys),
           backup,
           source: options.source,

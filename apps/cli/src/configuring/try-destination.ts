@@ -54,6 +54,7 @@ async function putAndGet(storage: Storage): Promise<string[]> {
   try {
     await refuseForgetful(storage, key, body)
     await refuseOverwriting(storage, key, body)
+    await storage.locks?.renew(key)
   } catch (error) {
     // What went wrong first is what is told.
     await storage.delete(key).catch(() => undefined)

@@ -30,6 +30,7 @@ export {
   type Destination,
   type GcsDestination,
   type LocalDestination,
+  type ObjectLock,
   type S3Destination,
   shownPlace,
 } from './destinations/destination.ts'

@@ -8,6 +8,7 @@ import { layout } from './layout.ts'
 import { type ListSegment, type Manifest, manifestSchema, type ManifestStream } from './manifest.ts'
 import { type OpenManifest, openManifest } from './open-manifest.ts'
 import { BackupReader } from './reading.ts'
+import { renewLocks } from './renewing.ts'
 import type { Writing } from './repository.ts'
 import { storeSegment } from './segment-store.ts'
 
@@ -40,8 +41,8 @@ export interface Sealing {
 }
 
 /**
- * Makes a backup exist: stores the lists, checks that every segment is there, writes the manifest last and
- * reads it back. Sealing the same attempt again finds the manifest and is done.
+ * Makes a backup exist: stores the lists, checks that every segment is there, renews what locks them, writes the
+ * manifest last and reads it back. Sealing the same attempt again finds the manifest and is done.
  * @throws SEGMENT_MISSING, MANIFEST_DAMAGED, or what the store says
  */
 export async function sealBackup(sealing: Sealing): Promise<OpenManifest> {
@@ -55,6 +56,7 @@ export async function sealBackup(sealing: Sealing): Promise<OpenManifest> {
   const manifest = manifestSchema.parse(compose(sealing, streams, lists.stored))
   const reader = new BackupReader(storage, { manifest, key: sealing.writing.key })
   await refuseUnkept(sealing, reader, index)
+  await renewLocks({ ...sealing, source: facts.source, index })
   const document = encodeDocument(name, manifest, sealing.writing.key)
   sealing.signal.throwIfAborted()
   await storage.putIfAbsent(name, document)

@@ -48,6 +48,8 @@ export async function storeSegment(
   const name = layout.segment(source, id)
   if (!(await storage.putIfAbsent(name, sealed))) {
     const existing = await reusable(storage, name, id, sealer)
+    // What a run that came to nothing stored may have been locked under other settings.
+    if (existing !== undefined) await storage.locks?.renew(name)
     if (existing !== undefined) return { id, plainLength, ...sealedFacts(existing), fresh: false }
     await storage.put(name, sealed)
   }

@@ -36,6 +36,7 @@ export function withBandwidth(storage: Storage, limiter: Limiter, signal?: Abort
     delete: (key) => storage.delete(key),
     removeUnfinished: (prefix) => storage.removeUnfinished(prefix),
     now: () => storage.now(),
+    locks: storage.locks,
     until: (until) => withBandwidth(storage.until(until), limiter, either(signal, until)),
   }
 }

@@ -1,7 +1,8 @@
 import { type Destination, shownPlace } from '@securyflex/shared/config'
 import { type Limiter, withBandwidth } from './bandwidth.ts'
 import { LocalStorage, openLocalDirectory } from './drivers/local.ts'
-import { lazily } from './lazy.ts'
+import { type Known, lazily } from './lazy.ts'
+import { lockTimes } from './lock-times.ts'
 import { withRetries } from './retry.ts'
 import type { Storage } from './storage.ts'
 
@@ -20,9 +21,18 @@ export async function openStorage(destination: Destination, limiter?: Limiter): 
 /** The storage of a destination that is only read: nothing is created. */
 export function openStorageForReading(destination: Destination, limiter?: Limiter): Storage {
   const known = drivers.get(destination)
-  const driver = known ?? lazily(destination.name, shownPlace(destination), () => load(destination))
+  const driver = known ?? lazily(knownOf(destination), () => load(destination))
   drivers.set(destination, driver)
   return withRetries(limiter === undefined ? driver : withBandwidth(driver, limiter), policy)
+}
+
+function knownOf(destination: Destination): Known {
+  const lock = destination.kind === 's3' ? destination.objectLock : undefined
+  return {
+    name: destination.name,
+    shown: shownPlace(destination),
+    spare: lock === undefined ? undefined : lockTimes(lock).spare,
+  }
 }
 
 /** The one place that knows all drivers. Those of a cloud are loaded where one is configured, and only there. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { BackupError } from '@securyflex/shared/errors'
 import { either, unlessAborted } from './signals.ts'
-import type { Storage, StoredObject } from './storage.ts'
+import type { Locks, Storage, StoredObject } from './storage.ts'
 
 /** How often and how long apart a transient failure is tried again. */
 export interface RetryPolicy {
@@ -32,8 +32,21 @@ export function withRetries(storage: Storage, policy: RetryPolicy): Storage {
     delete: (key) => retried(() => storage.delete(key)),
     removeUnfinished: (prefix) => retried(() => storage.removeUnfinished(prefix)),
     now: () => retried(() => storage.now()),
+    locks: retriedLocks(storage.locks, retried),
     until: (signal) =>
       withRetries(storage.until(signal), { ...policy, signal: either(policy.signal, signal) }),
+  }
+}
+
+function retriedLocks(
+  locks: Locks | undefined,
+  retried: <T>(call: () => Promise<T>) => Promise<T>,
+): Locks | undefined {
+  if (locks === undefined) return undefined
+  return {
+    spare: locks.spare,
+    isLikeStored: (key, time) => retried(() => locks.isLikeStored(key, time)),
+    renew: (key) => retried(() => locks.renew(key)),
   }
 }
 

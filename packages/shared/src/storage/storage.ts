@@ -46,11 +46,29 @@ export interface Storage {
   /** The place's own clock, against which {@link StoredObject.modified} is to be read. */
   now(): Promise<Date>
 
+  /** Where the place keeps what it stores from being removed for a time (object lock); else undefined. */
+  readonly locks?: Locks | undefined
+
   /**
    * The same place until `signal` aborts: then calls end at once with the signal's reason, also in the middle of a
    * request, which is given up, so that what it was to write does not come later. (A file system cannot be told that.)
    */
   until(signal: AbortSignal): Storage
+}
+
+/** The locks of a place that locks all that it stores. A lock never becomes shorter. */
+export interface Locks {
+  /**
+   * Milliseconds by which each lock lasts longer than was asked for, counted from when the object was stored or its lock
+   * renewed: only after that need it be renewed.
+   */
+  readonly spare: number
+
+  /** Whether the object is locked like one that was stored at `time` under today's settings, give or take half a day. */
+  isLikeStored(key: string, time: Date): Promise<boolean>
+
+  /** Locks the object for as long as if it were stored now; one whose lock lasts longer, or that is not there, is left. */
+  renew(key: string): Promise<void>
 }
 
 export interface StoredObject {

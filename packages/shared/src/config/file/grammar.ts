@@ -293,7 +293,7 @@ const destination = z
         days: maybe(
           days,
           '40',
-          'Days for which nothing stored can be removed or replaced.',
+          'Days for which each backup cannot be removed, counted from when it was made; locks last a quarter longer.',
           between(1, 36_500),
         ),
       })

@@ -17,9 +17,8 @@ import { ServerClock } from '../cloud/server-clock.ts'
 import { type Fault, inWords, type Operation, type Wording } from '../cloud/trouble.ts'
 import { directoryOf, partsOf } from '../keys.ts'
 import { either } from '../signals.ts'
-import type { ByteRange, Storage, StoredObject } from '../storage.ts'
-
-const day = 24 * 60 * 60 * 1000
+import { lockOf, type LockingBucket, S3Locks } from './s3-locks.ts'
+import type { ByteRange, Locks, Storage, StoredObject } from '../storage.ts'
 
 /** A repository in a bucket of Amazon S3, or of a store that speaks its protocol. Objects are sent in one piece. */
 export class S3Storage implements Storage {
@@ -110,6 +109,22 @@ export class S3Storage implements Storage {
     return this.#connected.clock.now(() => this.stat('repository.json'))
   }
 
+  get locks(): Locks | undefined {
+    const { objectLock } = this.#destination
+    if (objectLock === undefined) return undefined
+    const bucket: LockingBucket = {
+      shown: this.shown,
+      address: (key) => {
+        const { Bucket, Key } = this.#address(key)
+        return { Bucket, Key }
+      },
+      ask: (operation, call, absent) =>
+        this.#ask(operation, ({ client, until }) => call(client, until), absent),
+      isThere: async (key) => (await this.stat(key)) !== undefined,
+    }
+    return new S3Locks(bucket, objectLock)
+  }
+
   until(signal: AbortSignal): Storage {
     return new S3Storage(this.#destination, this.#connected, either(this.#signal, signal))
   }
@@ -143,8 +158,8 @@ export class S3Storage implements Storage {
       ...(objectLock === undefined
         ? {}
         : {
-            ObjectLockMode: objectLock.mode === 'compliance' ? 'COMPLIANCE' : 'GOVERNANCE',
-            ObjectLockRetainUntilDate: new Date(Date.now() + objectLock.days * day),
+            ObjectLockMode: lockOf(objectLock).Mode,
+            ObjectLockRetainUntilDate: lockOf(objectLock).RetainUntilDate,
           }),
     }
   }
