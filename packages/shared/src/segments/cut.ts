@@ -6,8 +6,8 @@ export const longestSegment = 8 * 1024 * 1024
 
 /** h depends on this many bytes: each step shifts a 32-bit value by one. */
 const window = 32
-/** The upper 22 bits zero: a cut about 4 MiB after the minimum. */
-const boundaryShift = 10
+/** The upper 20 bits zero: a cut about 1 MiB after the minimum; docs/benchmarks.md has what other lengths would store. */
+const boundaryShift = 12
 /** Bytes that are held at first: most streams of a small database are no longer. */
 const firstRoom = 64 * 1024
 
