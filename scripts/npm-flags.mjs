@@ -43,6 +43,7 @@ export const valued = [
   'target-url',
   'database',
   'destination',
+  'share',
   'directory',
   'key-file',
   'limit',

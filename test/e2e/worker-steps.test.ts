@@ -40,7 +40,7 @@ it('workers that each serve some of the steps make a backup together, and none t
     ...{ compress: 1, encrypt: 1, 'upload-local': 1 },
   })
   const { stdout } = await command(installation, 'status')
-  expect(stdout).toMatch(/no worker serves schedule, run, dump, seal, verify, prune, notify, copy \(/)
+  expect(stdout).toMatch(/no worker serves schedule, run, dump, seal, verify, prune, notify, copy, scrub \(/)
   const run = await installation.request()
   expect(await queues.get('run').getJobState(run)).toBe('waiting')
   await using _others = await startServing(steps.filter((step) => !lanes.includes(step)))

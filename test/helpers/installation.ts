@@ -206,6 +206,7 @@ async function describeJobs(queues: Queues): Promise<string> {
     'prune',
     'notify',
     'copy',
+    'scrub',
   ]
   const counts = await Promise.all(
     names.map(async (name) => [name, await queues.byName(name).getJobCounts()] as const),

@@ -226,6 +226,13 @@ export const badInput: readonly BadInput[] = [
     status: 2,
   },
   {
+    what: '`scrub --share half`',
+    args: () => ['scrub', '--share', 'half'],
+    says: /^“half” is no part of all: a fraction such as 1\/30, a percentage such as 10%, or all\.$/,
+    remedy: /^Write for example --share 1\/30\.$/,
+    status: 2,
+  },
+  {
     what: 'a source that does not exist: `enqueue-job nosuch`',
     args: () => ['enqueue-job', 'nosuch'],
     says: /^There is no source “nosuch”\.$/,

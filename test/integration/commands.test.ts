@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { cp, readFile, rename, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateKey } from '@securyflex/shared/keys'
 import { Worker } from 'bullmq'
@@ -57,6 +57,13 @@ async function json<Document = Record<string, never>>(
 async function copy(name: string): Promise<string> {
   await cp(directory.join('backups'), directory.join(name), { recursive: true })
   return directory.join(name)
+}
+
+/** The files of all segments below a BACKUP_DIR. */
+async function segmentsIn(backups: string): Promise<string[]> {
+  const place = join(backups, 'repository', 'shop', 'segments')
+  const names = await readdir(place, { recursive: true })
+  return names.filter((name) => name.length > 64).map((name) => join(place, name))
 }
 
 describe('list', () => {
@@ -130,6 +137,32 @@ describe('verify', () => {
     const { stderr, status } = await run(['verify', recent], { BACKUP_DIR: path })
     expect(stderr).toMatch(/Segment \S+ is missing/)
     expect(status).toBe(7)
+  })
+})
+
+describe('scrub', () => {
+  it('reads back what there is, names what is bad and touches, and ends with 7; a dry run changes nothing', async () => {
+    const path = { BACKUP_DIR: await copy('scrubbed') }
+    const whole = await run(['scrub', '--share', 'all'], path)
+    expect(whole.stdout).toMatch(
+      /^shop at local: 256 shards of 256, \d+ segments \(\S+ \S+\) read back, all are good\.$/m,
+    )
+    expect(whole.status).toBe(0)
+    const [first] = await segmentsIn(path.BACKUP_DIR)
+    await rm(first ?? '')
+    const dry = await run(['scrub', 'shop', '--share', 'all', '--dry-run'], path)
+    expect(dry.status).toBe(7)
+    expect(await json<object>(['list'], path)).toMatchObject({ backups: [{ incomplete: false }, {}] })
+    const bad = await run(['scrub', 'shop', '--share', 'all'], path)
+    expect(bad.status).toBe(7)
+    expect(bad.stdout).toMatch(/missing +shop\..*no other destination has it/)
+    expect(bad.stderr).toMatch(
+      /incomplete at local: shop\..*\n.*npm run backup\nthen: .* scrub shop --destination local/,
+    )
+    const { backups } = await json<{ backups: { incomplete: boolean }[] }>(['list'], path)
+    expect(backups.some(({ incomplete }) => incomplete)).toBe(true)
+    expect(await run(['scrub', '--destination', 'mars'], path)).toMatchObject({ status: 2 })
+    expect(await run(['scrub', 'nosuch'], path)).toMatchObject({ status: 3 })
   })
 })
 

@@ -16,6 +16,7 @@ export const commandTable: Readonly<Record<string, () => Promise<Add>>> = {
   restore: async () => (await import('./commands/restore.ts')).addRestore,
   export: async () => (await import('./commands/export.ts')).addExport,
   verify: async () => (await import('./commands/verify.ts')).addVerify,
+  scrub: async () => (await import('./commands/scrub.ts')).addScrub,
   copy: async () => (await import('./commands/copy.ts')).addCopy,
   keep: async () => (await import('./commands/keep.ts')).addKeep,
   prune: async () => (await import('./commands/prune.ts')).addPrune,

@@ -7,6 +7,7 @@ import {
   listKeeps,
   readKept,
   timeOfRun,
+  unhealedRuns,
 } from '@securyflex/shared/repository'
 import type { Storage } from '@securyflex/shared/storage'
 
@@ -32,6 +33,8 @@ export interface ListedBackup {
     readonly at: string | null
     readonly reason: string | null
   } | null
+  /** Whether the newest scrub there found a segment of it missing or bad, and could not heal it. */
+  readonly incomplete: boolean
   /** Why it cannot be read. */
   readonly problem: string | null
 }
@@ -46,11 +49,13 @@ export async function listBackups(
   for (const storage of storages) {
     for (const source of sources) {
       const keeps = await listKeeps(storage, source)
+      const unhealed = await unhealedRuns(storage, source, keys)
       for await (const found of findBackups(storage, source, keys)) {
         const { run, opened } = found
         // Without its key a word about a backup cannot be read: then it counts as kept.
         const kept = await readKept(storage, run, opened?.key, keeps)
-        backups.push({ ...listed(found, source, storage.name, keys), kept: shown(kept) })
+        const incomplete = unhealed.has(run)
+        backups.push({ ...listed(found, source, storage.name, keys), kept: shown(kept), incomplete })
       }
     }
   }
@@ -67,7 +72,7 @@ function listed(
   source: string,
   destination: string,
   keys: KeyRing,
-): Omit<ListedBackup, 'kept'> {
+): Omit<ListedBackup, 'kept' | 'incomplete'> {
   const { run, opened, problem } = found
   const common = { run, source, time: timeOfRun(run).toISOString(), destination }
   if (opened === undefined) {

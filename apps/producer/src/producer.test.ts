@@ -188,6 +188,30 @@ describe('schedules in Redis', () => {
     expect(await queues.get('run').count()).toBe(0)
   })
 
+  it('are kept for scrubs, too, which follow the configuration beside those of backups', async () => {
+    await apply(configure())
+    const scrubs = await readSchedules(queues, 'scrub')
+    expect(scrubs).toMatchObject([{ source: 'shop', cron: '0 4 * * *', timeZone: 'Europe/Amsterdam' }])
+    const [job] = await queues.get('scrub').getDelayed()
+    expect(job?.data).toEqual({ v: 1, source: 'shop' })
+    await apply(configure())
+    expect(await readSchedules(queues, 'scrub')).toEqual(scrubs)
+    await apply(configure({ BACKUP_SCRUB_CRON: '@weekly', BACKUP_TIMEZONE: 'UTC' }))
+    expect(await readSchedules(queues, 'scrub')).toMatchObject([{ cron: '@weekly', timeZone: 'UTC' }])
+    for (const off of [{ BACKUP_SCRUB_CRON: 'off' }, { BACKUP_SCHEDULE_ENABLED: 'false' }]) {
+      await apply(configure())
+      await apply(configure(off))
+      expect(await readSchedules(queues, 'scrub')).toEqual([])
+      expect(await queues.get('scrub').count()).toBe(0)
+    }
+    const keeper = new ScheduleKeeper()
+    await apply(configure())
+    await keeper.look(configure(), queues, logger, new Date())
+    await redis.flushall()
+    await keeper.look(configure(), queues, logger, new Date())
+    expect(await readSchedules(queues, 'scrub')).toEqual(scrubs)
+  })
+
   it('are not removed for want of any database without an error that says so', async () => {
     await apply(configure())
     lines = []

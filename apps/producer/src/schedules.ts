@@ -17,6 +17,7 @@ import {
 import { newRunId, timeOfRun } from '@securyflex/shared/repository'
 import { nextSlots, slotToAsk } from '@securyflex/shared/schedule'
 import { type Storage, within } from '@securyflex/shared/storage'
+import { applyScrubs, asMarked, wantedScrubs } from './scrub-schedules.ts'
 
 /** What a store has for saying which run is the newest of a source, in ms. */
 const patience = 10_000
@@ -71,7 +72,8 @@ export async function applySchedules(
   }
   for (const schedule of plan.add) await setSchedule(config, queues, logger, schedule)
   await removeSchedules(queues, logger, plan.remove)
-  await noteSet(queues, markOf(wanted))
+  await applyScrubs(config, queues, logger)
+  await noteSet(queues, markOfAll(config))
 }
 
 async function removeSchedules(queues: Queues, logger: Logger, kept: readonly KeptSchedule[]): Promise<void> {
@@ -125,7 +127,7 @@ export class ScheduleKeeper {
   /** Sets again what is gone, and asks for the slots that passed meanwhile. */
   async look(config: Config, queues: Queues, logger: Logger, now: Date): Promise<void> {
     const wanted = wantedSchedules(config)
-    if (await this.#areOfAnother(wanted, queues, logger)) return
+    if (await this.#areOfAnother(config, queues, logger)) return
     const kept = await readSchedules(queues)
     const { add: lost, remove } = planSchedules(wanted, kept, now)
     for (const schedule of lost) {
@@ -136,7 +138,8 @@ export class ScheduleKeeper {
     }
     // What a producer has set that has gone since.
     await removeSchedules(queues, logger, remove)
-    await noteSet(queues, markOf(wanted))
+    await applyScrubs(config, queues, logger)
+    await noteSet(queues, markOfAll(config))
     const current = lost.length === 0 ? kept : await readSchedules(queues)
     this.#next = new Map(current.flatMap(({ id, next }) => (next === undefined ? [] : [[id, next]])))
   }
@@ -145,9 +148,9 @@ export class ScheduleKeeper {
    * Whether a producer with another configuration has set them since, and is there: what is gone was not lost then. Once
    * it has gone, this one's hold again: nobody may be left without backups by one that was started by mistake.
    */
-  async #areOfAnother(wanted: readonly WantedSchedule[], queues: Queues, logger: Logger): Promise<boolean> {
+  async #areOfAnother(config: Config, queues: Queues, logger: Logger): Promise<boolean> {
     const mark = await lastSet(queues)
-    if (mark === undefined || mark === markOf(wanted)) {
+    if (mark === undefined || mark === markOfAll(config)) {
       this.#told = undefined
       return false
     }
@@ -215,6 +218,9 @@ async function setSchedule(
   )
   logger.info(`Backups of ${source}: ${cron} (${timeZone}).`)
 }
+
+/** Tells configurations apart by all that they want by the clock. */
+const markOfAll = (config: Config) => markOf([...wantedSchedules(config), ...asMarked(wantedScrubs(config))])
 
 function wantedSchedules({ sources, groups }: Config): WantedSchedule[] {
   return [...sources, ...groups].flatMap(({ name, schedules }) =>

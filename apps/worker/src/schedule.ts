@@ -6,6 +6,7 @@ import { slotToAsk, spreadOf } from '@securyflex/shared/schedule'
 import { type Job, UnrecoverableError } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 import { failureText } from './failure.ts'
+import { slotOf } from './slot.ts'
 
 /** What a schedule's job comes to: a run, or a slot that is left out: it is too late for it, or the source is paused. */
 export type Scheduled = Requested | { readonly leftOut: string }
@@ -60,10 +61,4 @@ function parse(job: Job): { source: string } {
   } catch (error) {
     throw new UnrecoverableError(failureText(asBackupError(error)))
   }
-}
-
-/** The scheduler and the time that it meant: BullMQ names its job `repeat:<scheduler>:<milliseconds>`. */
-function slotOf(job: Job): { id: string | undefined; slot: Date } {
-  const [, id, milliseconds] = /^repeat:(.*):(\d+)$/.exec(job.id ?? '') ?? []
-  return { id, slot: new Date(milliseconds === undefined ? job.timestamp : Number(milliseconds)) }
 }

@@ -61,8 +61,9 @@ export function processorOf<S extends keyof Results>(
   return async (job, token, signal) => {
     const context = current()
     const payload = parseOrGiveUp(step, job)
-    const run = (payload as { run: string }).run
-    const logger = context.logger.child({ run, step })
+    // A scrub belongs to no run.
+    const { run } = payload as { run?: string }
+    const logger = context.logger.child(run === undefined ? { step } : { run, step })
     const call: StepCall<S> = {
       ...context,
       logger,
@@ -70,9 +71,11 @@ export function processorOf<S extends keyof Results>(
       payload,
       signal: signal ?? new AbortController().signal,
     }
+    const isOver = async () =>
+      !evenIfCancelled && run !== undefined && (await isCancelled(context.queues.redis, run))
     try {
-      if (!evenIfCancelled && (await isCancelled(context.queues.redis, run))) return cancelled
-      await context.spool.run(run).touch(context.clock())
+      if (await isOver()) return cancelled
+      if (run !== undefined) await context.spool.run(run).touch(context.clock())
       await context.passed(`${step}:begun`)
       const result = await work(call)
       await context.passed(`${step}:done`)
@@ -80,7 +83,7 @@ export function processorOf<S extends keyof Results>(
     } catch (thrown) {
       const reason = signal?.aborted === true ? (signal.reason as StopReason) : undefined
       // The message may have been lost; what fails in a cancelled run is not worth another try.
-      if (!evenIfCancelled && (await isCancelled(context.queues.redis, run))) return cancelled
+      if (await isOver()) return cancelled
       if (reason === 'shutdown') return giveBack(job, token)
       // Another worker has the job now: it judges, and this execution leaves no mark.
       if (reason === 'lock lost') throw new Error('Another worker took this job over.')

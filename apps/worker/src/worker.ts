@@ -24,6 +24,7 @@ import { notifyStep } from './notify.ts'
 import { pruneStep } from './prune.ts'
 import { run } from './run.ts'
 import { schedule } from './schedule.ts'
+import { scrubStep } from './scrub.ts'
 import { sealStep } from './seal.ts'
 import { serve, type Served, type Serving, shutDown, stopJobs } from './serve.ts'
 import { processorOf, type StepDefinition } from './step.ts'
@@ -142,6 +143,7 @@ function serveAll(current: () => WorkerContext, serving: Serving): Served[] {
     prune: () => one(pruneStep),
     notify: () => one(notifyStep),
     copy: () => one(copyStep),
+    scrub: () => one(scrubStep),
   }
   return current().config.worker.steps.flatMap((step) => every[step]())
 }

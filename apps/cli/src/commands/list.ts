@@ -37,9 +37,12 @@ function table(backups: readonly ListedBackup[], timeZone: string): string {
     backup.stored === null ? '?' : size(backup.stored),
     backup.cipher ?? '?',
     backup.destination,
-    [backup.state, ...(backup.partial ? ['partial'] : []), ...(backup.kept === null ? [] : ['kept'])].join(
-      ', ',
-    ),
+    [
+      backup.state,
+      ...(backup.incomplete ? ['incomplete'] : []),
+      ...(backup.partial ? ['partial'] : []),
+      ...(backup.kept === null ? [] : ['kept']),
+    ].join(', '),
   ])
   const problems = backups.flatMap(({ run, problem }) => (problem === null ? [] : [`\n${run}: ${problem}`]))
   return (

@@ -21,6 +21,7 @@ const descriptions: Record<Step, string> = {
   prune: 'Removes backups past their retention.',
   notify: 'Tells how the run ended.',
   copy: 'Brings a destination the backups that it missed, from one that has them.',
+  scrub: 'Reads back a share of what a destination has, and heals what is missing or bad from another one.',
 }
 
 /** Bull Board over the queues of all steps, to be mounted at `path`. */

@@ -76,6 +76,7 @@ export interface SourceSettings {
   /** What becomes of a request while a run of the source is under way. */
   readonly overlap: 'skip' | 'again'
   readonly retention: Retention
+  readonly scrub: Scrubbing
   readonly compression: Compression
   readonly cipher: Cipher
   readonly fingerprint: FingerprintLevel
@@ -102,6 +103,14 @@ export interface Retention {
   readonly yearly: number | undefined
   /** The newest good ones, whatever the rules say. */
   readonly minimum: number
+}
+
+/** How what is stored is read back by and by; docs/scrubbing.md. */
+export interface Scrubbing {
+  /** Empty if that is done on request only. */
+  readonly schedules: readonly Schedule[]
+  /** The part of the segments that each scrub reads back: more than 0, at most 1. */
+  readonly share: number
 }
 
 /** A way on which outcomes are told. */

@@ -14,6 +14,7 @@ export type {
   RequestedOptions,
   Retention,
   Schedule,
+  Scrubbing,
   Selection,
   Source,
   SourceGroup,
@@ -44,4 +45,5 @@ export { inheritedEnvironment, searchPath, separateEnvironment } from './inherit
 export { loadConfig, type LoadOptions, type Need, type Texts } from './load.ts'
 export { isLoopback } from './parsers.ts'
 export { isSame, type Reloaded, reloadConfig, type Reloading, reloadOnHangup } from './reload.ts'
+export { readShare } from './share.ts'
 export { findGroup, requireSource, settingsOf } from './source.ts'

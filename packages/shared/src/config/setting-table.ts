@@ -1,6 +1,7 @@
 import { usualLevels } from './compression.ts'
 import type { SourceSettings } from './config.ts'
 import { retentionRules } from './retention.ts'
+import { shownShare } from './share.ts'
 import type { VariableName } from './variables.ts'
 
 /** What is said of a setting of sources where it is documented and where it is shown. */
@@ -47,6 +48,18 @@ export const settingTable: readonly Setting[] = [
     variables: ['BACKUP_RETENTION_MINIMUM'],
     builtIn: '3',
     shown: ({ retention }) => String(retention.minimum),
+  },
+  {
+    path: 'scrub.schedule',
+    variables: ['BACKUP_SCRUB_CRON'],
+    builtIn: '0 4 * * *',
+    shown: ({ scrub }) => listed(scrub.schedules.map(({ cron }) => cron)),
+  },
+  {
+    path: 'scrub.share',
+    variables: ['BACKUP_SCRUB_SHARE'],
+    builtIn: '1/30',
+    shown: ({ scrub }) => shownShare(scrub.share),
   },
   {
     path: 'compression.algorithm',

@@ -15,6 +15,7 @@ export function settingsOfEnvironment(values: Values, destinations: readonly Des
     latenessHours: 24,
     overlap: 'skip',
     retention: retentionOf(values),
+    scrub: scrubbingOf(values),
     compression: compressionOf(values),
     cipher: cipherOf(values),
     fingerprint: values.BACKUP_FINGERPRINT,
@@ -28,6 +29,7 @@ export function settingsOfEnvironment(values: Values, destinations: readonly Des
 export function layered(under: SourceSettings, over: FileSettings, enabled: boolean): SourceSettings {
   const timeZone = over.timeZone ?? under.timeZone
   const crons = over.schedule ?? under.schedules.map(({ cron }) => cron)
+  const scrubs = over.scrub?.schedule ?? under.scrub.schedules.map(({ cron }) => cron)
   return {
     schedules: enabled ? crons.map((cron): Schedule => ({ cron, timeZone })) : [],
     timeZone,
@@ -35,6 +37,10 @@ export function layered(under: SourceSettings, over: FileSettings, enabled: bool
     latenessHours: over.latenessHours ?? under.latenessHours,
     overlap: over.overlap ?? under.overlap,
     retention: layeredRetention(under.retention, over.retention),
+    scrub: {
+      schedules: enabled ? scrubs.map((cron) => ({ cron, timeZone })) : [],
+      share: over.scrub?.share ?? under.scrub.share,
+    },
     compression: layeredCompression(under.compression, over.compression),
     cipher: over.encryption ?? under.cipher,
     fingerprint: over.fingerprint ?? under.fingerprint,
@@ -48,6 +54,13 @@ export function layered(under: SourceSettings, over: FileSettings, enabled: bool
       withoutTableData: over.exclude?.tableData ?? under.selection.withoutTableData,
     },
   }
+}
+
+/** As `BACKUP_SCRUB_…` have it. Without a clock for backups there is none for scrubs. */
+function scrubbingOf(values: Values): SourceSettings['scrub'] {
+  const { BACKUP_SCRUB_CRON: cron, BACKUP_SCRUB_SHARE: share, BACKUP_TIMEZONE: timeZone } = values
+  const isScheduled = values.BACKUP_SCHEDULE_ENABLED && cron !== 'off'
+  return { schedules: isScheduled ? [{ cron, timeZone }] : [], share }
 }
 
 function layeredCompression(under: Compression, over: FileSettings['compression']): Compression {

@@ -11,6 +11,7 @@ export const steps = [
   'prune',
   'notify',
   'copy',
+  'scrub',
 ] as const
 
 /** One step of a backup. */

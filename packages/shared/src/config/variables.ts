@@ -6,6 +6,7 @@ import { key, keys } from './key-strength.ts'
 import { boolean, bucket, endpoint, host, name, oneOf, path, prefix } from './parsers.ts'
 import { size, stepList, text, token, wholeNumber } from './parsers.ts'
 import { certificateFile, privateKeyFile } from './pem.ts'
+import { share } from './share.ts'
 import { type Step, steps } from './steps.ts'
 import { timeZone } from './time.ts'
 import { variable } from './variable.ts'
@@ -286,7 +287,7 @@ export const variables = {
   }),
   BACKUP_SCHEDULE_ENABLED: variable({
     section: 'Schedule and retention',
-    about: 'Whether the producer asks for backups by the clock.',
+    about: 'Whether the producer asks for backups and scrubs by the clock.',
     fallback: true,
     shownDefault: 'true',
     example: 'true',
@@ -333,6 +334,24 @@ export const variables = {
     shownDefault: '3',
     example: '3',
     parse: wholeNumber(1, 10_000),
+  }),
+  BACKUP_SCRUB_CRON: variable({
+    section: 'Schedule and retention',
+    about:
+      'When a share of what is stored is read back ([scrubbing.md](scrubbing.md)), in `BACKUP_TIMEZONE`: as `BACKUP_CRON`, or `off`.',
+    fallback: '0 4 * * *',
+    shownDefault: '`0 4 * * *`',
+    example: '"0 4 * * *"',
+    parse: (text) => (text.toLowerCase() === 'off' ? 'off' : cron(text)),
+  }),
+  BACKUP_SCRUB_SHARE: variable({
+    section: 'Schedule and retention',
+    about:
+      'Which part of it each time, what was not read back for the longest time first: a fraction, a percentage, or `all`.',
+    fallback: 1 / 30,
+    shownDefault: '1/30',
+    example: '1/30',
+    parse: share,
   }),
   BACKUP_WEBHOOK_URL: variable({
     section: 'Announcements',
@@ -399,7 +418,7 @@ export const variables = {
   WORKER_STEPS: variable({
     section: 'Workers',
     about:
-      'The steps that a worker serves, separated by commas: `schedule`, `run`, `dump`, `compress`, `encrypt`, `upload`, `seal`, `verify`, `prune`, `notify`, `copy`. Each step needs some worker; `status` names those that have none.',
+      'The steps that a worker serves, separated by commas: `schedule`, `run`, `dump`, `compress`, `encrypt`, `upload`, `seal`, `verify`, `prune`, `notify`, `copy`, `scrub`. Each step needs some worker; `status` names those that have none.',
     fallback: steps,
     shownDefault: 'all',
     example: 'compress,encrypt,upload',
@@ -456,6 +475,7 @@ function concurrencyVariables() {
     prune: 1,
     notify: 2,
     copy: 1,
+    scrub: 1,
   }
   const entries = steps.map((step) => {
     const facts = variable({

@@ -26,5 +26,7 @@ export const jobIds = {
     `${run}.${String(generation)}.dump-${String(dump)}`,
   batch: (run: string, attempt: string, batch: number) => `${run}.${attempt}.${String(batch)}`,
   destination: (run: string, attempt: string, destination: string) => `${run}.${attempt}.${destination}`,
+  scrub: (source: string, destination: string, slot: Date) =>
+    `${source}.${destination}.${String(slot.getTime())}`,
   notify: (run: string, generation: number, channel: string) => `${run}.${String(generation)}.${channel}`,
 }

@@ -43,6 +43,7 @@ const good: { [S in keyof Payloads]: Payloads[S] } = {
   prune: { ...common, destination: 'local' },
   notify: { ...common, channel: 'log', message: { version: 1 } },
   copy: { ...common, destination: 'local' },
+  scrub: { v: 1, source: 'shop' },
 }
 
 const refusal = (work: () => unknown) => {

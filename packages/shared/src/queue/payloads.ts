@@ -73,6 +73,12 @@ const seal = z.object({
 const atDestination = z.object({ v, run, source: name, destination: name })
 /** Days only where the run was asked for with them: the rest of the rules is the worker's configuration. */
 const prune = atDestination.extend({ retentionDays: z.int().min(1).optional() })
+/** A schedule's slot, which asks for the scrub of each destination; or the scrub of one, for that slot. */
+const scrub = z.object({
+  v,
+  source: name,
+  destination: name.optional(),
+})
 const notify = z.object({
   v,
   run,
@@ -94,6 +100,7 @@ const payloads = {
   prune,
   notify,
   copy: atDestination,
+  scrub,
 } as const
 export type Payloads = { [S in keyof typeof payloads]: z.infer<(typeof payloads)[S]> }
 
@@ -121,6 +128,21 @@ const results = {
   ]),
   notify: z.union([z.object({ delivered: z.literal(true) }), skipped]),
   copy: z.union([stored.extend({ backups: z.int() }), skipped]),
+  scrub: z.union([
+    z.object({
+      shards: z.int(),
+      opened: z.int(),
+      bytes: z.int(),
+      missing: z.int(),
+      truncated: z.int(),
+      altered: z.int(),
+      healed: z.int(),
+      aside: z.int(),
+      unknown: z.int(),
+    }),
+    z.object({ asked: z.int() }),
+    skipped,
+  ]),
 } as const
 export type Results = { [S in keyof typeof results]: z.infer<(typeof results)[S]> }
 export type Skipped = z.infer<typeof skipped>

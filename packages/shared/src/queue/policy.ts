@@ -20,6 +20,8 @@ const attempts: Record<Step, number> = {
   notify: 5,
   // The next run asks for it again.
   copy: 3,
+  // The next slot begins with what this one left.
+  scrub: 3,
 }
 
 /** Steps of a run outlive it: the longest run takes 48 h. Removal happens when another job of the queue ends. */

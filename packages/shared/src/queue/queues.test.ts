@@ -224,7 +224,7 @@ describe('names and policies', () => {
   it('are a queue a step, and one a destination for uploads', () => {
     expect(queueNames(['local', 's3'])).toEqual([
       ...['schedule', 'run', 'dump', 'compress', 'encrypt', 'upload-local', 'upload-s3'],
-      ...['seal', 'verify', 'prune', 'notify', 'copy'],
+      ...['seal', 'verify', 'prune', 'notify', 'copy', 'scrub'],
     ])
     expect(() => queueName('upload')).toThrow(TypeError)
   })

@@ -25,9 +25,12 @@ export function schedulerId({ source, cron, timeZone }: WantedSchedule): string 
   return `${source}.${createHash('sha256').update(`${cron} ${timeZone}`).digest('hex').slice(0, 8)}`
 }
 
-/** The schedules that Redis keeps. */
-export async function readSchedules(queues: Queues): Promise<KeptSchedule[]> {
-  const schedulers = await queues.get('schedule').getJobSchedulers()
+/** The schedules that Redis keeps: of backups, or of scrubs. */
+export async function readSchedules(
+  queues: Queues,
+  step: 'schedule' | 'scrub' = 'schedule',
+): Promise<KeptSchedule[]> {
+  const schedulers = await queues.get(step).getJobSchedulers()
   return schedulers.map(({ key, pattern, tz, next }) => ({
     id: key,
     source: key.split('.')[0] ?? key,

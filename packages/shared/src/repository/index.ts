@@ -35,7 +35,7 @@ export {
   vouchingKey,
 } from './scrub-record.ts'
 export { type Finding, scrub, type Scrubbed, type ScrubOptions, type ScrubPlace } from './scrubbing.ts'
-export { shardCount, shardsIn } from './shards.ts'
+export { describeFate, scrubProblem, unhealedOf } from './scrub-problem.ts'
 export { newRunId, parseRunId, timeOfRun } from './run-id.ts'
 export { type DumpedStream, sealBackup, type Sealing } from './sealing.ts'
 export { longestRun, storeSegment, type StoredSegment, oldestAllowed } from './segment-store.ts'

@@ -47,7 +47,7 @@ export async function mend(
     if (there !== undefined && (await opener.judge(id, there, named)) === 'good') return { outcome: 'whole' }
     const found = wanted ? await elsewhere.find(id) : undefined
     if (found !== undefined) {
-      if (there !== undefined) await storage.put(layout.aside(source, id, now), there)
+      if (there !== undefined && there.length > 0) await storage.put(layout.aside(source, id, now), there)
       await storage.put(name, found.sealed)
       if (await isWhole(mending, id)) return { outcome: 'healed', from: found.from }
       return { outcome: 'stays', why: `${storage.shown} did not keep what ${found.from} has` }

@@ -23,6 +23,8 @@ export class Naming {
   readonly unreadable = new Map<string, BackupError>()
   /** Backups of which it could not be known what they name, in the last walk. */
   readonly incomplete = new Set<string>()
+  /** How many manifests could be read, in the last walk. */
+  readable = 0
   /** Segments of lists that were missing or bad here, by their ids' digits. */
   readonly badLists = new Map<string, { readonly entry: ListEntry; readonly what: 'missing' | 'altered' }>()
   readonly #storage: Storage
@@ -41,10 +43,12 @@ export class Naming {
 
   /** Reads all manifests and their lists once. */
   async *walk(): AsyncGenerator<Named> {
+    this.readable = 0
     this.unreadable.clear()
     this.incomplete.clear()
     for await (const { run, opened, problem } of findBackups(this.#storage, this.#source, this.#keys)) {
       if (opened !== undefined) {
+        this.readable += 1
         this.#opener.add(opened.key)
         yield* this.#ofBackup(run, new BackupReader(this.#storage, opened))
         // One that is gone was pruned just now.

@@ -7,6 +7,7 @@ import {
   content,
   indexOf,
   keyRing,
+  noKeys,
   source,
   testRepository,
   type TestRepository,
@@ -312,6 +313,7 @@ describe('a scrub', () => {
     const ids = await backUp(monday, content(20))
     for (const id of ids.slice(0, 2)) await flip(pathOf(id))
     const locked = refusing(repository.storage, 'STORAGE_LOCKED', ['delete'])
+    const addOnly = refusing(repository.storage, 'STORAGE_REFUSED', ['delete'])
     let asked = 0
     const dead = reading(refusing(far, 'STORAGE_UNREACHABLE', ['get']), () => (asked += 1))
     const found = await scrubbed({ storage: locked, others: [dead] })
@@ -320,8 +322,18 @@ describe('a scrub', () => {
     expect(found.unhealed).toEqual([monday])
     expect(found.silent.has('far')).toBe(true)
     expect(asked).toBe(1)
+    // What may not be removed is emptied, so that no run takes it for whole.
+    const emptied = await scrubbed({ storage: addOnly, others: [], share: 1 / 256 })
+    expect(emptied.findings.map(({ fate }) => fate.outcome)).toEqual(['aside', 'aside'])
+    for (const id of ids.slice(0, 2)) expect(await readFile(pathOf(id))).toHaveLength(0)
+    expect(await Array.fromAsync(repository.storage.list(`${source}/aside/`))).toHaveLength(2)
+    expect(await scrubbed({ storage: addOnly, others: [], share: 1 / 256 })).toMatchObject({
+      findings: [{ what: 'truncated' }, { what: 'truncated' }],
+      unhealed: [monday],
+    })
     // Healing needs no right to remove.
-    expect(await scrubbed({ storage: locked, share: 1 / 256 })).toMatchObject({ unhealed: [] })
+    expect(await scrubbed({ storage: addOnly, share: 1 / 256 })).toMatchObject({ unhealed: [] })
+    expect(await Array.fromAsync(repository.storage.list(`${source}/aside/`))).toHaveLength(2)
   })
 
   it('ends with what the place says where it cannot be read, and records nothing', async () => {
@@ -352,6 +364,12 @@ describe('a scrub', () => {
   it('is refused in a repository of another installation', async () => {
     await backUp(monday, content(1))
     await expect(scrubbed({ keys: keyRing() })).rejects.toMatchObject({ code: 'OTHER_INSTALLATION' })
+  })
+
+  it('reads nothing back without the key, and says so', async () => {
+    await backUp(monday, content(1))
+    await expect(scrubbed({ keys: noKeys() })).rejects.toMatchObject({ code: 'KEY_MISSING' })
+    expect(await scrubRecords()).toEqual([])
   })
 
   it('leaves no trace where there is nothing of the source', async () => {
@@ -391,7 +409,7 @@ const reading = (storage: Storage, told: (name: string) => void) =>
 
 const refusing = (
   storage: Storage,
-  code: 'STORAGE_LOCKED' | 'STORAGE_UNREACHABLE',
+  code: 'STORAGE_LOCKED' | 'STORAGE_REFUSED' | 'STORAGE_UNREACHABLE',
   calls: readonly string[],
 ) =>
   wrapped(

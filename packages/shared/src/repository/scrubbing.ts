@@ -70,7 +70,8 @@ export interface Scrubbed {
  * Reads back a share of a source's segments at one place, those first that were not for the longest time. What is
  * missing or bad comes from another place, or is set aside so that the next run stores it again. Harmless beside runs,
  * prunes and other scrubs: what somebody removed or mended meanwhile is no finding.
- * @throws OTHER_INSTALLATION, and what the place says: then nothing counts as read back
+ * @throws OTHER_INSTALLATION, KEY_MISSING or KEY_WRONG if no backup there opens, and what the place says: then nothing
+ *   counts as read back
  */
 export async function scrub(options: ScrubOptions): Promise<Scrubbed> {
   const { source, keys, share, signal, dryRun = false, passed = () => Promise.resolve() } = options
@@ -82,6 +83,7 @@ export async function scrub(options: ScrubOptions): Promise<Scrubbed> {
   const elsewhere = new Elsewhere(options.others, source, opener, signal)
   const naming = new Naming(storage, source, keys, opener, elsewhere)
   const named = await namedIn(naming, due)
+  refuseWithoutKey(naming)
   await passed('named')
   const seen = new ReadingBack(storage, source, opener, signal)
   await seen.read(due, named)
@@ -104,6 +106,12 @@ export async function scrub(options: ScrubOptions): Promise<Scrubbed> {
   signal.throwIfAborted()
   if (!dryRun && seen.anything) await record(options, storage, due, before, unhealed, scrubbed)
   return scrubbed
+}
+
+/** Where no manifest opens, no segment does: what is looked at then must not count as read back. */
+function refuseWithoutKey({ readable, unreadable }: Naming): void {
+  const [problem] = unreadable.values()
+  if (readable === 0 && (problem?.code === 'KEY_MISSING' || problem?.code === 'KEY_WRONG')) throw problem
 }
 
 const untouched: Fate = { outcome: 'stays', why: 'nothing was to be changed' }

@@ -12,7 +12,7 @@ export function shardName(shard: number): string {
 }
 
 /** How many shards a share of all is, rounded up: 1/30 is 9. @param share more than 0, at most 1 */
-export function shardsIn(share: number): number {
+function shardsIn(share: number): number {
   // 0.1 × 256 and its like are a little more or less than they say.
   return Math.min(shardCount, Math.max(1, Math.ceil(share * shardCount - 1e-6)))
 }

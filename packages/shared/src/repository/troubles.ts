@@ -35,7 +35,7 @@ export class Troubles {
     this.#found.set(digits, { id: Buffer.from(id), what, entry, backups: 0, runs: [], fate: undefined })
   }
 
-  [Symbol.iterator](): Iterator<Trouble> {
+  [Symbol.iterator](): IterableIterator<Trouble> {
     return this.#found.values()
   }
 
@@ -54,14 +54,20 @@ export class Troubles {
     }
   }
 
-  /** By shard, the backups that name what is missing or bad still, those included that were sealed meanwhile. */
+  /**
+   * By shard, the backups that name what is missing or bad still, those included that were sealed meanwhile. A backup of
+   * which it is not known what it names may name what no other does.
+   */
   async unhealed(naming: Naming): Promise<Map<number, string[]>> {
     const byShard = new Map<number, Set<string>>()
-    for await (const [run, { id, fate }] of this.#namedNow(naming)) {
-      if (fate?.outcome === 'healed' || fate?.outcome === 'whole') continue
-      const shard = shardOf(id)
-      byShard.set(shard, (byShard.get(shard) ?? new Set()).add(run))
+    const nameless = new Set([...this].filter(({ fate }) => isBadStill(fate)))
+    const note = ({ id }: Trouble, run: string) =>
+      byShard.set(shardOf(id), (byShard.get(shardOf(id)) ?? new Set()).add(run))
+    for await (const [run, trouble] of this.#namedNow(naming)) {
+      nameless.delete(trouble)
+      if (isBadStill(trouble.fate)) note(trouble, run)
     }
+    for (const trouble of nameless) for (const run of naming.incomplete) note(trouble, run)
     return new Map([...byShard].map(([shard, runs]) => [shard, [...runs]]))
   }
 
@@ -77,3 +83,5 @@ export class Troubles {
     }
   }
 }
+
+const isBadStill = (fate: Fate | undefined) => fate?.outcome !== 'healed' && fate?.outcome !== 'whole'

@@ -3,6 +3,7 @@ import { compressionLevels, usualLevels } from '../compression.ts'
 import { cron } from '../cron.ts'
 import { bandwidth, boolean, bucket, endpoint, name, oneOf } from '../parsers.ts'
 import { path, prefix, text, wholeNumber } from '../parsers.ts'
+import { share } from '../share.ts'
 import { timeZone } from '../time.ts'
 import { Wrong } from '../wrong.ts'
 
@@ -129,6 +130,19 @@ const settingsShape = {
         '3',
         'How many of the newest good backups are kept whatever their age.',
         between(1, 10_000),
+      ).optional(),
+    })
+    .optional(),
+  scrub: z
+    .strictObject({
+      schedule: list(
+        value(cron, '"0 4 * * *"', 'Five fields, or a name such as @daily.'),
+        'When stored segments are read back ([scrubbing.md](scrubbing.md)), in the source’s zone: one cron expression or several; false for none.',
+      ).optional(),
+      share: value(
+        share,
+        '1/30',
+        'Which part of them each time, those first that were not for the longest time: a fraction, a percentage, or all.',
       ).optional(),
     })
     .optional(),
