@@ -1,6 +1,7 @@
 import { BackupError } from '@securyflex/shared/errors'
 import {
   type DumpedStream,
+  findInAny,
   longestRun,
   predecessorOf,
   readInstallation,
@@ -33,6 +34,10 @@ export const sealStep: StepDefinition<'seal'> = {
     const writing = { key, installation: await ownInstallation(call, storage) }
     const predecessor = await predecessorOf(storage, source, keys, key, warner(call))
     const added = await addedAt(attempt, destination, dump.batches)
+    const known = [added, ...(predecessor === undefined ? [] : [predecessor.index])]
+    const kinds = dump.streams.map(({ kind }) => kind)
+    const lacking = await lackingOf(attempt, kinds, known)
+    const older = await findInAny({ storage, source, keys, key, lacking })
     const opened = await sealBackup({
       storage,
       writing,
@@ -41,7 +46,7 @@ export const sealStep: StepDefinition<'seal'> = {
       facts: factsOf(call),
       streams: dump.streams.map((stream) => ({
         ...stream,
-        entries: () => located(attempt, stream.kind, added, predecessor?.index),
+        entries: () => located(attempt, stream.kind, [...known, older]),
       })),
       stored: { segments: added.size, bytes: sealedBytes(added) },
       predecessor,
@@ -99,15 +104,29 @@ async function addedAt(attempt: Attempt, destination: string, batches: number): 
   return index
 }
 
+/** What the streams need and nobody knows to be there, each once. */
+async function lackingOf(
+  attempt: Attempt,
+  kinds: readonly string[],
+  known: readonly SegmentIndex[],
+): Promise<Buffer[]> {
+  const lacking = new Map<string, Buffer>()
+  for (const kind of kinds) {
+    for await (const { id } of attempt.readStreamList(kind)) {
+      if (!known.some((index) => index.has(id))) lacking.set(id.toString('hex'), Buffer.from(id))
+    }
+  }
+  return [...lacking.values()]
+}
+
 /** The stream's segments in order, each with its place at the destination. */
 async function* located(
   attempt: Attempt,
   kind: string,
-  added: SegmentIndex,
-  referenced: SegmentIndex | undefined,
+  known: readonly SegmentIndex[],
 ): ReturnType<DumpedStream['entries']> & AsyncGenerator<ListEntry> {
   for await (const { id } of attempt.readStreamList(kind)) {
-    const entry = added.get(id) ?? referenced?.get(id)
+    const entry = known.find((index) => index.has(id))?.get(id)
     if (entry === undefined) {
       throw new BackupError(
         'SEGMENT_MISSING',

@@ -28,6 +28,8 @@ export interface PruneOptions {
   readonly timeZone: string
   /** Which of these runs told that their backup did not pass its checks at this store. */
   readonly unsound: (runs: readonly string[]) => Promise<ReadonlySet<string>>
+  /** When runs began that are under way and have not sealed here; `sealed` are those that have. Default: none is. */
+  readonly underWay?: (sealed: readonly string[]) => Promise<readonly Date[]>
   readonly now: Date
   readonly signal: AbortSignal
   /** Told of each place that a prune passes; tests stop it there. */
@@ -43,15 +45,18 @@ export async function makePrunePlan(options: PruneOptions): Promise<PrunePlan> {
   await refuseForeign(storage, keys, installation)
   const found: FoundBackup[] = []
   for await (const backup of findBackups(storage, source, keys)) found.push(backup)
-  const unsound = await options.unsound(found.map(({ run }) => run))
+  const runs = found.map(({ run }) => run)
+  const unsound = await options.unsound(runs)
+  const underWay = (await options.underWay?.(runs)) ?? []
   const keeps = await listKeeps(storage, source)
-  const candidate = async (run: string, { key, authenticated }: OpenManifest) => {
+  const candidate = async (run: string, { key, authenticated, manifest }: OpenManifest) => {
     const kept = await readKept(storage, run, key, keeps)
     return {
       run,
       time: timeOfRun(run),
       trusted: authenticated || acceptChecksums,
       unsound: unsound.has(run),
+      sealed: new Date(manifest.sealedAt),
       kept: kept === undefined ? undefined : describeKept(kept),
     }
   }
@@ -62,6 +67,7 @@ export async function makePrunePlan(options: PruneOptions): Promise<PrunePlan> {
     unreadable: found.flatMap(({ run, problem }) =>
       problem === undefined ? [] : [{ run, why: problem.message }],
     ),
+    underWay,
     now: options.now,
     retention: options.retention,
     timeZone: options.timeZone,
