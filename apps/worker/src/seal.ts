@@ -34,10 +34,12 @@ export const sealStep: StepDefinition<'seal'> = {
     const writing = { key, installation: await ownInstallation(call, storage) }
     const predecessor = await predecessorOf(storage, source, keys, key, warner(call))
     const added = await addedAt(attempt, destination, dump.batches)
-    const known = [added, ...(predecessor === undefined ? [] : [predecessor.index])]
-    const kinds = dump.streams.map(({ kind }) => kind)
-    const lacking = await lackingOf(attempt, kinds, known)
-    const older = await findInAny({ storage, source, keys, key, lacking })
+    if (predecessor !== undefined) {
+      const kinds = dump.streams.map(({ kind }) => kind)
+      const lacking = await lackingOf(attempt, kinds, [added, predecessor.index])
+      const older = await findInAny({ storage, source, keys, key, lacking })
+      for (const entry of older) predecessor.index.add(entry)
+    }
     const opened = await sealBackup({
       storage,
       writing,
@@ -46,7 +48,7 @@ export const sealStep: StepDefinition<'seal'> = {
       facts: factsOf(call),
       streams: dump.streams.map((stream) => ({
         ...stream,
-        entries: () => located(attempt, stream.kind, [...known, older]),
+        entries: () => located(attempt, stream.kind, added, predecessor?.index),
       })),
       stored: { segments: added.size, bytes: sealedBytes(added) },
       predecessor,
@@ -123,10 +125,11 @@ async function lackingOf(
 async function* located(
   attempt: Attempt,
   kind: string,
-  known: readonly SegmentIndex[],
+  added: SegmentIndex,
+  referenced: SegmentIndex | undefined,
 ): ReturnType<DumpedStream['entries']> & AsyncGenerator<ListEntry> {
   for await (const { id } of attempt.readStreamList(kind)) {
-    const entry = known.find((index) => index.has(id))?.get(id)
+    const entry = added.get(id) ?? referenced?.get(id)
     if (entry === undefined) {
       throw new BackupError(
         'SEGMENT_MISSING',
