@@ -1,5 +1,5 @@
 import { settingsOf } from '@securyflex/shared/config'
-import { unsoundRuns } from '@securyflex/shared/history'
+import { runsUnderWay, unsoundRuns } from '@securyflex/shared/history'
 import { prune } from '@securyflex/shared/repository'
 import { storageOf } from './context.ts'
 import type { StepDefinition } from './step.ts'
@@ -21,6 +21,7 @@ export const pruneStep: StepDefinition<'prune'> = {
       retention: { ...retention, days: longer(retention.days, retentionDays) },
       timeZone,
       unsound: (runs) => unsoundRuns(storage, keys, runs),
+      underWay: (sealed) => runsUnderWay(storage, source, keys, sealed, clock()),
       now: clock(),
       signal,
       passed: (place) => call.passed(`prune:${place}`),

@@ -1,6 +1,7 @@
 import { BackupError } from '@securyflex/shared/errors'
 import {
   type DumpedStream,
+  findInAny,
   longestRun,
   predecessorOf,
   readInstallation,
@@ -35,6 +36,12 @@ export const sealStep: StepDefinition<'seal'> = {
     const writing = { key, installation: await ownInstallation(call, storage) }
     const predecessor = await predecessorOf(storage, source, keys, key, warner(call))
     const added = await addedAt(attempt, destination, dump.batches)
+    if (predecessor !== undefined) {
+      const kinds = dump.streams.map(({ kind }) => kind)
+      const lacking = await lackingOf(attempt, kinds, [added, predecessor.index])
+      const older = await findInAny({ storage, source, keys, key, lacking })
+      for (const entry of older) predecessor.index.add(entry)
+    }
     const opened = await sealBackup({
       storage,
       writing,
@@ -100,6 +107,21 @@ async function addedAt(attempt: Attempt, destination: string, batches: number): 
     for (const entry of (await attempt.batch(number).doneEntries(destination)) ?? []) index.add(entry)
   }
   return index
+}
+
+/** What the streams need and nobody knows to be there, each once. */
+async function lackingOf(
+  attempt: Attempt,
+  kinds: readonly string[],
+  known: readonly SegmentIndex[],
+): Promise<Buffer[]> {
+  const lacking = new Map<string, Buffer>()
+  for (const kind of kinds) {
+    for await (const { id } of attempt.readStreamList(kind)) {
+      if (!known.some((index) => index.has(id))) lacking.set(id.toString('hex'), Buffer.from(id))
+    }
+  }
+  return [...lacking.values()]
 }
 
 /** The stream's segments in order, each with its place at the destination. */

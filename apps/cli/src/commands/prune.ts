@@ -1,6 +1,6 @@
 import { type Config, settingsOf } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
-import { unsoundRuns } from '@securyflex/shared/history'
+import { runsUnderWay, unsoundRuns } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
 import {
   makePrunePlan,
@@ -124,6 +124,7 @@ function optionsOf(config: Config, storage: Storage, source: string, signal: Abo
     retention,
     timeZone,
     unsound: (runs) => unsoundRuns(storage, keys, runs),
+    underWay: (sealed) => runsUnderWay(storage, source, keys, sealed, new Date()),
     now: new Date(),
     signal,
   }

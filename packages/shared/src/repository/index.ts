@@ -18,6 +18,7 @@ export {
   type PruneInput,
   type PrunePlan,
 } from './prune-plan.ts'
+export { findInAny } from './older.ts'
 export { type Predecessor, predecessorOf } from './predecessor.ts'
 export { BackupReader } from './reading.ts'
 export {

@@ -135,6 +135,29 @@ describe('a plan to prune', () => {
     )
   })
 
+  it('keeps whatever was the newest at any time since a run began that is under way, in whichever order copies came', () => {
+    const delay = fc.integer({ min: 0, max: 5 * 24 * 60 })
+    const delays = fc.array(delay, { minLength: 40, maxLength: 40 })
+    const starts = fc.array(minutes, { minLength: 1, maxLength: 3 })
+    fc.assert(
+      fc.property(input, delays, starts, (plan, later, ages) => {
+        const sealed = plan.backups.map((one, at) => ({
+          ...one,
+          sealed: new Date(Math.min(now.getTime(), one.time.getTime() + (later[at] ?? 0) * 60_000)),
+        }))
+        const underWay = ages.map((age) => new Date(now.getTime() - age * 60_000))
+        const kept = keptOf({ ...plan, backups: sealed, underWay })
+        const moments = [...underWay, ...sealed.map((one) => one.sealed)]
+        for (const moment of moments.filter((one) => underWay.some((began) => began <= one))) {
+          const there = sealed.filter((one) => one.trusted && one.sealed <= moment)
+          const [newest] = newestFirst(there)
+          if (newest !== undefined) expect(kept).toContain(newest.run)
+        }
+        for (const run of keptOf(plan)) expect(kept).toContain(run)
+      }),
+    )
+  })
+
   it('keeps what somebody keeps, and what is not authenticated', () => {
     fc.assert(
       fc.property(input, (plan) => {

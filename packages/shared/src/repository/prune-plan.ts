@@ -10,6 +10,8 @@ export interface PruneCandidate {
   readonly trusted: boolean
   /** Whether its run told that it did not pass its checks at this destination. */
   readonly unsound?: boolean
+  /** When it was sealed at this destination, or brought here. */
+  readonly sealed?: Date
   /** Somebody's word that keeps it whatever the rules say: the `describeKept` of it. */
   readonly kept?: string | undefined
 }
@@ -18,6 +20,8 @@ export interface PruneInput {
   readonly backups: readonly PruneCandidate[]
   /** Runs whose manifest cannot be read, with the reason. */
   readonly unreadable: readonly { readonly run: string; readonly why: string }[]
+  /** When runs began that are under way, and not sealed here yet. */
+  readonly underWay?: readonly Date[]
   readonly now: Date
   readonly retention: Retention
   /** IANA name of the zone in which days, weeks, months and years are counted. */
@@ -55,6 +59,7 @@ export function planPrune(input: PruneInput): PrunePlan {
   const trusted = newestFirst.filter((backup) => backup.trusted)
   const protection = protect(trusted, input.retention.minimum)
   const dated = trusted.map(({ run, time, unsound }) => ({ run, time, counts: unsound !== true }))
+  const builtUpon = new Set((input.underWay ?? []).flatMap((began) => groundOf(trusted, began)))
   const rules = keptByRules(dated, input.retention, input.now, input.timeZone)
   const decisions = newestFirst.map((backup) => {
     const reasons = [
@@ -62,6 +67,7 @@ export function planPrune(input: PruneInput): PrunePlan {
       ...(backup.kept === undefined ? [] : [backup.kept]),
       ...(rules.get(backup.run) ?? []),
       ...(protection.get(backup.run) ?? []),
+      ...(builtUpon.has(backup.run) ? ['a run that is under way may be building upon it'] : []),
     ]
     if (reasons.length > 0) return { run: backup.run, keep: true, why: reasons.join('; ') }
     return { run: backup.run, keep: false, why: farewell(backup, input.now) }
@@ -100,6 +106,14 @@ function protect(
     ])
   }
   return reasons
+}
+
+/** What was the newest at some time since `began`: a copy that came since may have taken that place. */
+function groundOf(trustedNewestFirst: readonly PruneCandidate[], began: Date): string[] {
+  const isOlder = ({ sealed }: PruneCandidate) => sealed !== undefined && sealed <= began
+  const newestThen = trustedNewestFirst.findIndex(isOlder)
+  const until = newestThen < 0 ? trustedNewestFirst.length : newestThen + 1
+  return trustedNewestFirst.slice(0, until).map(({ run }) => run)
 }
 
 function farewell({ time, unsound }: PruneCandidate, now: Date): string {

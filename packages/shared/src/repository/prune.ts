@@ -27,6 +27,8 @@ export interface PruneOptions {
   readonly timeZone: string
   /** Which of these runs told that their backup did not pass its checks at this store. */
   readonly unsound: (runs: readonly string[]) => Promise<ReadonlySet<string>>
+  /** When runs began that are under way and have not sealed here; `sealed` are those that have. Default: none is. */
+  readonly underWay?: (sealed: readonly string[]) => Promise<readonly Date[]>
   readonly now: Date
   readonly signal: AbortSignal
   /** Told of each place that a prune passes; tests stop it there. */
@@ -46,7 +48,9 @@ export async function makePrunePlan(options: PruneOptions): Promise<PrunePlan> {
   await refuseForeign(storage, keys, installation)
   const found: FoundBackup[] = []
   for await (const backup of findBackups(storage, source, keys)) found.push(backup)
-  const unsound = new Set(await options.unsound(found.map(({ run }) => run)))
+  const runs = found.map(({ run }) => run)
+  const unsound = new Set(await options.unsound(runs))
+  const underWay = (await options.underWay?.(runs)) ?? []
   const backups = await candidatesOf(options, found)
   for (;;) {
     const plan = planPrune({
@@ -54,6 +58,7 @@ export async function makePrunePlan(options: PruneOptions): Promise<PrunePlan> {
       unreadable: found.flatMap(({ run, problem }) =>
         problem === undefined ? [] : [{ run, why: problem.message }],
       ),
+      underWay,
       now: options.now,
       retention: options.retention,
       timeZone: options.timeZone,
@@ -78,6 +83,7 @@ async function candidatesOf(
     return {
       run,
       time: timeOfRun(run),
+      sealed: new Date(opened.manifest.sealedAt),
       trusted: opened.authenticated || acceptChecksums,
       kept: kept === undefined ? undefined : describeKept(kept),
       opened,

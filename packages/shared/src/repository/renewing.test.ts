@@ -66,11 +66,11 @@ describe('a place that locks what it stores', () => {
       storage,
       backUp,
       /** To the next night, at another minute of it. */
-      sleep(count = 1) {
+      sleep: (count = 1) => {
         now += count * day + (((now / day) * 7919) % 60) * 60_000 - 1_800_000
       },
       /** The objects that the backup needs and that are locked for less than its own days. */
-      async unprotected(opened: OpenManifest): Promise<string[]> {
+      unprotected: async (opened: OpenManifest): Promise<string[]> => {
         const named = [...(await new BackupReader(storage, opened).index())]
         const others = [...storage.objects.keys()].filter((key) => /^(keys\/|repository\.)/.test(key))
         const needed = [
@@ -83,12 +83,12 @@ describe('a place that locks what it stores', () => {
     }
   }
 
-  it('locks everything that each of 200 nightly backups needs for as long as the backup, through changes of the days', async () => {
+  it('locks everything that each of 140 nightly backups needs for as long as the backup, through changes of the days', async () => {
     const { storage, backUp, sleep, unprotected } = nights(30)
-    for (let night = 0; night < 200; night++) {
-      if (night === 60) storage.days = 90
-      if (night === 120) storage.days = 10
-      if (night === 160) storage.days = 30
+    for (let night = 0; night < 140; night++) {
+      if (night === 40) storage.days = 90
+      if (night === 80) storage.days = 10
+      if (night === 110) storage.days = 30
       expect({ night, unprotected: await unprotected(await backUp()) }).toEqual({ night, unprotected: [] })
       // Some nights there is none.
       sleep(night % 17 === 16 ? 12 : 1)
