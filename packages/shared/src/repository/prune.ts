@@ -3,6 +3,7 @@ import { BackupError } from '@securyflex/shared/errors'
 import type { KeyRing } from '@securyflex/shared/keys'
 import { SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage, StoredObject } from '@securyflex/shared/storage'
+import { removeOldAside } from './aside-age.ts'
 import { type FoundBackup, findBackups, listRuns } from './backups.ts'
 import { inParallel } from './in-parallel.ts'
 import { describeKept, listKeeps, readKept } from './keeping.ts'
@@ -116,6 +117,7 @@ export async function prune(options: PruneOptions, only?: ReadonlySet<string>): 
   const staying = plan.decisions.filter(({ run }) => (fates.get(run) ?? 'stays') === 'stays')
   const swept = await sweep(options, new Set(staying.map(({ run }) => run)), removal)
   await options.passed?.('segments')
+  await removeOldAside(options.storage, options.source, removal)
   for (const place of [`${options.source}/`, layout.keys]) await removal.removeUnfinished(place)
   const removed = plan.decisions.filter(({ run }) => fates.get(run) === 'removed')
   return summed(plan, removed, swept, removal)
