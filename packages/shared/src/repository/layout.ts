@@ -13,6 +13,7 @@ export const layout = {
   },
   aside: (source: string, id: Buffer, time: Date) =>
     `${source}/aside/${id.toString('hex')}.${String(time.getTime())}`,
+  asides: (source: string) => `${source}/aside/`,
   backups: (source: string) => `${source}/backups/`,
   manifest: (source: string, run: string) => `${source}/backups/${run}.json`,
   keeps: (source: string) => `${source}/keeps/`,

@@ -10,6 +10,7 @@ import { type OpenManifest, openManifest } from './open-manifest.ts'
 import { planPrune, type PruneCandidate, type PruneDecision, type PrunePlan } from './prune-plan.ts'
 import { BackupReader } from './reading.ts'
 import { Removal } from './removal.ts'
+import { removeOldAside } from './aside-age.ts'
 import { refuseForeign } from './repository.ts'
 import { timeOfRun } from './run-id.ts'
 import { nothingSwept, sweep, type Swept } from './sweep.ts'
@@ -148,6 +149,7 @@ export async function prune(options: PruneOptions, only?: ReadonlySet<string>): 
   const staying = plan.decisions.filter(({ run }) => (fates.get(run) ?? 'stays') === 'stays')
   const swept = await sweep(options, new Set(staying.map(({ run }) => run)), removal)
   await options.passed?.('segments')
+  await removeOldAside(options.storage, options.source, removal)
   for (const place of [`${options.source}/`, layout.keys]) await removal.removeUnfinished(place)
   const removed = plan.decisions.filter(({ run }) => fates.get(run) === 'removed')
   return summed(plan, removed, swept, removal)
