@@ -4,6 +4,7 @@ import {
   longestRun,
   predecessorOf,
   readInstallation,
+  referenceOlder,
   refuseForeign,
   sealBackup,
   oldestAllowed,
@@ -35,6 +36,10 @@ export const sealStep: StepDefinition<'seal'> = {
     const writing = { key, installation: await ownInstallation(call, storage) }
     const predecessor = await predecessorOf(storage, source, keys, key, warner(call))
     const added = await addedAt(attempt, destination, dump.batches)
+    if (predecessor !== undefined) {
+      const wanted = await unknownOf(attempt, dump.streams, added, predecessor.index)
+      await referenceOlder(storage, source, keys, predecessor, wanted)
+    }
     const opened = await sealBackup({
       storage,
       writing,
@@ -100,6 +105,22 @@ async function addedAt(attempt: Attempt, destination: string, batches: number): 
     for (const entry of (await attempt.batch(number).doneEntries(destination)) ?? []) index.add(entry)
   }
   return index
+}
+
+/** The segments that neither this run stored nor the newest backup names: that is not the one that the dump built upon. */
+async function unknownOf(
+  attempt: Attempt,
+  streams: readonly { readonly kind: string }[],
+  added: SegmentIndex,
+  referenced: SegmentIndex,
+): Promise<Set<string>> {
+  const unknown = new Set<string>()
+  for (const { kind } of streams) {
+    for await (const { id } of attempt.readStreamList(kind)) {
+      if (!added.has(id) && !referenced.has(id)) unknown.add(id.toString('hex'))
+    }
+  }
+  return unknown
 }
 
 /** The stream's segments in order, each with its place at the destination. */

@@ -18,7 +18,7 @@ export {
   type PruneInput,
   type PrunePlan,
 } from './prune-plan.ts'
-export { type Predecessor, predecessorOf } from './predecessor.ts'
+export { type Predecessor, predecessorOf, referenceOlder } from './predecessor.ts'
 export { BackupReader } from './reading.ts'
 export {
   prepareRepositories,
