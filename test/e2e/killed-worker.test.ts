@@ -4,37 +4,23 @@ import type { Job } from 'bullmq'
 import { KeyRing } from '@securyflex/shared/keys'
 import { BackupReader, checkBackup, readBackup } from '@securyflex/shared/repository'
 import { until } from '../helpers/command.ts'
+import { onlyInFull } from '../helpers/in-full.ts'
 import { type Installation, startInstallation } from '../helpers/installation.ts'
 
-/** Where a worker is killed: when each step has just begun, and in the middle of a dump. */
-const inEachStep = [
-  'run:dump',
-  'dump:begun',
+/**
+ * Where a worker is killed: in the middle of a dump, of an upload, and when a seal and a verification have just begun; in
+ * the long run of the tests when each step has begun, and when its work is done but not said.
+ */
+const places = [
   'dump:batch',
-  'compress:begun',
-  'encrypt:begun',
   'upload:begun',
   'seal:begun',
   'verify:begun',
-  'prune:begun',
-  'notify:begun',
-  'run:finish',
+  ...onlyInFull('run:dump', 'dump:begun', 'compress:begun', 'encrypt:begun'),
+  ...onlyInFull('prune:begun', 'notify:begun', 'run:finish'),
+  ...onlyInFull('dump:done', 'compress:done', 'encrypt:done', 'upload:done', 'run:seal', 'run:added'),
+  ...onlyInFull('seal:done', 'verify:done', 'prune:done', 'notify:done'),
 ]
-/** When work is done but not said; the long run of the tests tries these, too. */
-const afterEachStep = [
-  'dump:done',
-  'compress:done',
-  'encrypt:done',
-  'upload:done',
-  'run:seal',
-  'run:added',
-  'seal:done',
-  'verify:done',
-  'prune:done',
-  'notify:done',
-]
-const places =
-  process.env['SECURYFLEX_TEST_FULL'] === undefined ? inEachStep : [...inEachStep, ...afterEachStep]
 
 let installation: Installation
 

@@ -13,6 +13,7 @@ import {
 import { cancelRun } from '@securyflex/shared/queue'
 import pg from 'pg'
 import { startCommand, until } from '../helpers/command.ts'
+import { onlyInFull } from '../helpers/in-full.ts'
 import { type Installation, startInstallation } from '../helpers/installation.ts'
 import { type StandInTools, standInTools } from '../helpers/stand-in-tools.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../helpers/temporary-directory.ts'
@@ -221,8 +222,10 @@ describe('after a restore', () => {
   /** How a restore can go on, and the program that is at work then. */
   const ways = [
     { title: 'that is streamed', what: () => streamed, program: 'pg_restore' },
-    { title: 'over two connections', what: () => ['latest', '--jobs', '2'], program: 'pg_restore' },
-    { title: 'of a dump', what: () => [dump], program: 'psql' },
+    ...onlyInFull(
+      { title: 'over two connections', what: () => ['latest', '--jobs', '2'], program: 'pg_restore' },
+      { title: 'of a dump', what: () => [dump], program: 'psql' },
+    ),
   ]
   let dump = ''
 

@@ -1,5 +1,7 @@
+import { writeFile } from 'node:fs/promises'
 import { expect } from '@jest/globals'
 import { startInstallation } from './installation.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
 import { Timeline } from './timeline.ts'
 
 const [minute, hour] = [60_000, 3_600_000]
@@ -30,3 +32,22 @@ export async function expectNightly(
   expect(await timeline.slots()).toEqual(due)
   expect(await timeline.backups()).toEqual(due)
 }
+
+/** An installation whose nightly backup, at two o'clock UTC, is made up for within four hours. */
+export async function nightly() {
+  const directory = await temporaryDirectory()
+  const file = directory.join('backup.config.yaml')
+  await writeFile(file, 'defaults: { schedule: 0 2 * * *, timeZone: UTC, latenessHours: 4 }\n')
+  const installation = await startInstallation({ BACKUP_CONFIG: file })
+  return {
+    installation,
+    timeline: new Timeline(installation, new Date('2026-11-20T00:00:00Z')),
+    async [Symbol.asyncDispose]() {
+      await installation[Symbol.asyncDispose]()
+      await directory.remove()
+    },
+  }
+}
+
+/** When its backups of these days of November 2026 are due. */
+export const nightsOf = (...days: number[]) => days.map((day) => `2026-11-${String(day)}T02:00:00.000Z`)

@@ -13,13 +13,15 @@ export interface Trouble {
   readonly faults: number
   /** How many calls it does before it is killed; undefined: it lives. */
   readonly killedAfter: number | undefined
+  /** Whether its credentials may remove what is there. */
+  readonly mayRemove: boolean
 }
 
 /** What became of a write that the place called done. */
 export type Lie = 'lost' | 'cut off'
 
 /** Objects whose damage stops an installation for good, and is noticed at once, are not lied about. */
-const isVital = (key: string) => key === 'repository.json' || key.startsWith('keys/')
+const isVital = (key: string) => /^(?:repository\.|keys\/)/.test(key)
 
 /**
  * What one process sees of a place: calls fail before or after they are done, writes are cut off, lost or done twice
@@ -31,7 +33,7 @@ const isVital = (key: string) => key === 'repository.json' || key.startsWith('ke
 export function faultyStorage(
   place: MemoryStorage,
   turns: Turns,
-  { chance, faults, killedAfter = Infinity }: Trouble,
+  { chance, faults, killedAfter = Infinity, mayRemove }: Trouble,
   heard: { readonly lied: (key: string, lie: Lie) => void; readonly raced: (key: string) => void },
 ): Storage {
   let calls = 0
@@ -92,6 +94,7 @@ export function faultyStorage(
       }),
     delete: (key) =>
       call(async () => {
+        if (!mayRemove) throw new BackupError('STORAGE_REFUSED', 'It may not be removed.', { hint: 'Ask.' })
         if (chance() * 2000 < faults) return
         const [before, now] = [looked.get(key), place.objects.get(key)?.modified]
         if (before !== undefined && now !== undefined && before !== now) heard.raced(key)

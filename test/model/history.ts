@@ -1,18 +1,39 @@
 import fc from 'fast-check'
 import type { Retention } from '@securyflex/shared/config'
 
-/** What is done to an installation, one after the other. */
+/** What is done to an installation with two places, one after the other. */
 export type Deed =
-  | { readonly do: 'backup'; readonly edits: readonly Edit[]; readonly alike: Alike }
-  | { readonly do: 'prune'; readonly alike: Alike }
-  | { readonly do: 'both'; readonly edits: readonly Edit[]; readonly prunes: number; readonly alike: Alike }
-  | { readonly do: 'keep' | 'release'; readonly which: number; readonly alike: Alike }
-  | { readonly do: 'keep while pruning'; readonly which: number; readonly alike: Alike }
+  | { readonly do: 'backup'; readonly to: To; readonly edits: readonly Edit[]; readonly alike: Alike }
+  | { readonly do: 'prune'; readonly at: Place; readonly alike: Alike }
+  /** A backup, and beside it prunes, a scrub or a copy at one of the places. */
+  | {
+      readonly do: 'both'
+      readonly to: To
+      readonly edits: readonly Edit[]
+      readonly at: Place
+      readonly beside: readonly Beside[]
+      readonly alike: Alike
+    }
+  | {
+      readonly do: 'keep' | 'release' | 'keep while pruning'
+      readonly at: Place
+      readonly which: number
+      readonly alike: Alike
+    }
+  /** A backup of the other place comes here, too. */
+  | { readonly do: 'copy'; readonly at: Place; readonly which: number; readonly alike: Alike }
+  | { readonly do: 'scrub'; readonly at: Place; readonly share: number; readonly alike: Alike }
+  | { readonly do: 'adopt'; readonly name: string; readonly alike: Alike }
   | { readonly do: 'wait'; readonly hours: number }
-  | { readonly do: 'rot'; readonly which: number; readonly how: Rot }
+  | { readonly do: 'rot'; readonly at: Place; readonly which: number; readonly how: Rot }
   /** A manifest cannot be read for a while; then somebody brings all of them back. */
-  | { readonly do: 'lose manifest'; readonly which: number }
+  | { readonly do: 'lose manifest'; readonly at: Place; readonly which: number }
   | { readonly do: 'mend manifests' }
+
+export type Place = 0 | 1
+/** The places that a run is to have its backup at. */
+export type To = readonly Place[]
+export type Beside = 'prune' | 'scrub' | 'copy'
 
 /** What a deed and its processes depend on besides. */
 export interface Alike {
@@ -20,12 +41,14 @@ export interface Alike {
   readonly seed: number
   /** How many of a thousand calls go wrong. */
   readonly faults: number
-  /** After how many calls its process is killed. */
+  /** After how many calls its first process is killed. */
   readonly killedAfter: number | undefined
   /** How many of a thousand calls are late, where several processes take turns. */
   readonly late: number
   /** Hours that pass while a backup is made. */
   readonly hours: number
+  /** Whether the credentials may remove what is there. */
+  readonly mayRemove: boolean
 }
 
 /** The piece of the database at `at` becomes the text of that number. */
@@ -34,12 +57,15 @@ export interface Edit {
   readonly becomes: number
 }
 
-export type Rot = 'gone' | 'cut off' | 'altered'
+/** What a stranger does to a segment; `swapped`: another whole one lies in its place. */
+export type Rot = 'gone' | 'cut off' | 'altered' | 'swapped'
 
 export interface History {
   readonly encrypted: boolean
   readonly retention: Retention
   readonly timeZone: string
+  /** By how many minutes the clock of each place is ahead. */
+  readonly ahead: readonly [number, number]
   readonly deeds: readonly Deed[]
 }
 
@@ -50,46 +76,44 @@ const alike: fc.Arbitrary<Alike> = fc.record({
   killedAfter: fc.option(fc.nat({ max: 90 }), { nil: undefined, freq: 1 }),
   late: fc.constantFrom(0, 20, 200),
   hours: fc.constantFrom(0, 0, 0, 20, 47, 50),
+  mayRemove: fc.constantFrom(true, true, true, true, false),
 })
 /** Few pieces in few places: what was removed often comes back. */
 const edit = fc.record({ at: fc.nat({ max: 4 }), becomes: fc.nat({ max: 6 }) })
 const edits = fc.array(edit, { maxLength: 3 })
 const which = fc.nat({ max: 30 })
+const at = fc.constantFrom<Place>(0, 0, 1)
+const to = fc.constantFrom<To>([0], [0], [0, 1], [0, 1], [1])
+const beside = fc.constantFrom<readonly Beside[]>(
+  ['prune'],
+  ['prune'],
+  ['prune', 'prune'],
+  ['scrub'],
+  ['scrub', 'prune'],
+  ['copy'],
+  ['copy', 'prune'],
+)
+const share = fc.constantFrom(1, 1, 0.3)
+const so = <T extends string>(...names: T[]) => fc.constantFrom(...names)
 
 const deed: fc.Arbitrary<Deed> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('backup' as const), edits, alike }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('prune' as const), alike }) },
+  { weight: 8, arbitrary: fc.record({ do: so('backup'), to, edits, alike }) },
+  { weight: 4, arbitrary: fc.record({ do: so('prune'), at, alike }) },
+  { weight: 10, arbitrary: fc.record({ do: so('both'), to, edits, at, beside, alike }) },
+  { weight: 6, arbitrary: fc.record({ do: so('keep', 'release', 'keep while pruning'), at, which, alike }) },
+  { weight: 4, arbitrary: fc.record({ do: so('copy'), at, which, alike }) },
+  { weight: 4, arbitrary: fc.record({ do: so('scrub'), at, share, alike }) },
+  { weight: 1, arbitrary: fc.record({ do: so('adopt'), name: so('east', 'west'), alike }) },
   {
-    weight: 5,
-    arbitrary: fc.record({
-      do: fc.constant('both' as const),
-      edits,
-      prunes: fc.integer({ min: 1, max: 2 }),
-      alike,
-    }),
+    weight: 10,
+    arbitrary: fc.record({ do: so('wait'), hours: fc.constantFrom(24, 119, 121, 167, 169, 400) }),
   },
   {
-    weight: 3,
-    arbitrary: fc.record({
-      do: fc.constantFrom('keep' as const, 'release' as const, 'keep while pruning' as const),
-      which,
-      alike,
-    }),
+    weight: 4,
+    arbitrary: fc.record({ do: so('rot'), at, which, how: so<Rot>('gone', 'cut off', 'altered', 'swapped') }),
   },
-  {
-    weight: 5,
-    arbitrary: fc.record({ do: fc.constant('wait' as const), hours: fc.constantFrom(24, 121, 169, 400) }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant('rot' as const),
-      which,
-      how: fc.constantFrom<Rot>('gone', 'cut off', 'altered'),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('lose manifest' as const), which }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('mend manifests' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: so('lose manifest'), at, which }) },
+  { weight: 2, arbitrary: fc.record({ do: so('mend manifests') }) },
 )
 
 const minimum = fc.integer({ min: 1, max: 2 })
@@ -117,9 +141,12 @@ const retention: fc.Arbitrary<Retention> = fc.oneof(
   }),
 )
 
+const minutes = fc.constantFrom(0, 0, -25, 25)
+
 export const histories: fc.Arbitrary<History> = fc.record({
   encrypted: fc.integer({ min: 0, max: 3 }).map((chance) => chance === 0),
   retention,
   timeZone: fc.constantFrom('UTC', 'Europe/Amsterdam', 'Pacific/Apia'),
+  ahead: fc.tuple(minutes, minutes),
   deeds: fc.array(deed, { minLength: 3, maxLength: 14, size: 'max' }),
 })

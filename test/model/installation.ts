@@ -3,24 +3,30 @@ import { asBackupError, BackupError, Secret } from '@securyflex/shared/errors'
 import { type RunReport, unsoundRuns, writeReport } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
 import {
+  adoptRepository,
   BackupReader,
   checkBackup,
+  copyBackup,
   type DumpedStream,
+  findInAny,
   keepBackup,
   layout,
   listRuns,
   longestRun,
   makePrunePlan,
   newRunId,
+  oldestAllowed,
   predecessorOf,
   prepareRepositories,
   prune,
   type PruneOptions,
   readBackup,
+  scrub,
+  type Scrubbed,
   sealBackup,
   setAside,
   storeSegment,
-  oldestAllowed,
+  unhealedRuns,
 } from '@securyflex/shared/repository'
 import { type ListEntry, Sealer, SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
@@ -60,6 +66,8 @@ export interface Good {
 /** One installation's workers, as they go about a backup and a prune: the product's own functions in their order. */
 export class ModelInstallation {
   readonly keys: KeyRing
+  /** `BACKUP_INSTALLATION`. */
+  name: string | undefined
   readonly #history: History
   readonly #clock: () => Date
   readonly #wait: (ms: number) => Promise<void>
@@ -72,14 +80,22 @@ export class ModelInstallation {
     this.#clock = clock
   }
 
+  /** The id of a run that is asked for now. Its last digit would be drawn. */
+  newRun(): string {
+    return newRunId(source, this.#clock()).replace(/.$/, '0')
+  }
+
   /**
-   * A run: dump, upload, seal, verify; as the worker's steps do it.
+   * A run at one place: dump, upload, seal, verify; as the worker's steps do it.
    * @param pause time passes there
    * @returns the backup if the run would call it good
    */
-  async backUp(storage: Storage, database: Database, pause: () => Promise<void>): Promise<Good | undefined> {
-    // Its last digit is drawn.
-    const run = newRunId(source, this.#clock()).replace(/.$/, '0')
+  async backUp(
+    storage: Storage,
+    run: string,
+    database: Database,
+    pause: () => Promise<void>,
+  ): Promise<Good | undefined> {
     await this.#report(storage, run, { outcome: 'pending' })
     try {
       const good = await this.#steps(storage, run, database, pause)
@@ -106,7 +122,7 @@ export class ModelInstallation {
     const { encrypted } = this.#history
     const startedAt = this.#clock()
     const writing = await tried(() =>
-      prepareRepositories([storage], this.keys, { encrypted, installation: undefined, now: startedAt }),
+      prepareRepositories([storage], this.keys, { encrypted, installation: this.name, now: startedAt }),
     )
     const sealer = new Sealer(writing.key, () => this.#salt())
     const predecessor = () => tried(() => predecessorOf(storage, source, this.keys, writing.key))
@@ -129,6 +145,13 @@ export class ModelInstallation {
       throw new BackupError('STALLED', 'Too late.')
     await tried(async () => {
       const referenced = await predecessorOf(storage, source, this.keys, writing.key)
+      if (referenced !== undefined) {
+        const { index } = referenced
+        const unknown = entries.map(({ id }) => id).filter((id) => !added.has(id) && !index.has(id))
+        const lacking = [...new Map(unknown.map((id) => [id.toString('hex'), id])).values()]
+        const sought = { storage, source, keys: this.keys, key: writing.key, lacking }
+        for (const entry of await findInAny(sought)) index.add(entry)
+      }
       const located = entries.map(({ id }) => added.get(id) ?? referenced?.index.get(id))
       if (located.includes(undefined)) throw new BackupError('SEGMENT_MISSING', 'It was not stored.')
       const plain = Buffer.concat(entries.map((one) => one.plain))
@@ -144,7 +167,7 @@ export class ModelInstallation {
         writing,
         sealer,
         keys: this.keys,
-        facts: this.#facts(run, startedAt),
+        facts: this.#facts(storage, run, startedAt),
         streams: [stream],
         stored: { segments: added.size, bytes: 0 },
         predecessor: referenced,
@@ -206,7 +229,7 @@ export class ModelInstallation {
       storage,
       source,
       keys: this.keys,
-      installation: undefined,
+      installation: this.name,
       acceptChecksums: !encrypted,
       retention,
       timeZone,
@@ -214,6 +237,49 @@ export class ModelInstallation {
       now: this.#clock(),
       signal: new AbortController().signal,
     }
+  }
+
+  /** What the step and the command `copy` do: false if it could not, or is no good there. */
+  async copy(from: Storage, to: Storage, run: string): Promise<boolean> {
+    const [now, signal] = [this.#clock(), new AbortController().signal]
+    try {
+      await tried(() =>
+        copyBackup({ from, to, source, run, keys: this.keys, installation: this.name, now, signal }),
+      )
+      const reader = new BackupReader(to, await readBackup(to, source, run, this.keys))
+      const wait = (ms: number) => this.#wait(ms)
+      await tried(() => checkBackup(to, reader, { predecessor: undefined, full: false, now, signal, wait }))
+      return true
+    } catch (error) {
+      if (error instanceof BackupError) return false
+      throw error
+    }
+  }
+
+  /** What the step and the command `scrub` do. */
+  scrub(storage: Storage, others: readonly Storage[], share: number): Promise<Scrubbed> {
+    return tried(() =>
+      scrub({
+        storage,
+        others,
+        source,
+        keys: this.keys,
+        installation: this.name,
+        share,
+        now: this.#clock(),
+        signal: new AbortController().signal,
+      }),
+    )
+  }
+
+  /** What the command `adopt` does at one place. */
+  async adopt(storage: Storage, installation: string): Promise<void> {
+    await tried(() => adoptRepository(storage, this.keys, { installation, by: 'model', now: this.#clock() }))
+  }
+
+  /** Backups that the place itself says are no good there. */
+  unhealed(storage: Storage): Promise<ReadonlySet<string>> {
+    return unhealedRuns(storage, source, this.keys)
   }
 
   /** What the command `keep` does; false if it could not. */
@@ -255,8 +321,13 @@ export class ModelInstallation {
     return runs.filter((_, at) => indexes[at] === undefined)
   }
 
+  /** Names of the segments that a backup needs, from its lists as they are. */
+  async needs(storage: Storage, run: string): Promise<string[]> {
+    return [...((await this.#indexOf(storage, run)) ?? [])].map(({ id }) => id.toString('hex'))
+  }
+
   /** The segments' keys that backups name. */
-  async named(storage: Storage): Promise<Set<string>> {
+  async needed(storage: Storage): Promise<Set<string>> {
     const runs = await listRuns(storage, source)
     const indexes = await Promise.all(runs.map((run) => this.#indexOf(storage, run)))
     return new Set(indexes.flatMap((index) => [...(index ?? [])].map(({ id }) => layout.segment(source, id))))
@@ -282,13 +353,13 @@ export class ModelInstallation {
     await writeReport([storage], report, this.keys)
   }
 
-  #facts(run: string, startedAt: Date) {
+  #facts(storage: Storage, run: string, startedAt: Date) {
     const at = startedAt.toISOString()
     return {
       run,
       attempt: '01234567',
       source,
-      destination: 'memory',
+      destination: storage.name,
       product: '0.1.0',
       requestedAt: at,
       startedAt: at,

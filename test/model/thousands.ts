@@ -14,6 +14,6 @@ export function tellThousands(share: 'first' | 'second'): void {
   describe('a repository, whatever befalls it', () => {
     it(`keeps its promises in the ${share} 5,000 histories`, async () => {
       await tell(share === 'first' ? seed : seed + 1, many)
-    }, 900_000)
+    }, 1_800_000)
   })
 }

@@ -7,6 +7,7 @@ describe('a write into the spool', () => {
     ['EDQUOT', 'BACKUP_SPOOL_LIMIT'],
     ['EFBIG', 'BACKUP_SPOOL_LIMIT'],
     ['EROFS', 'BACKUP_SPOOL_DIR'],
+    ['EIO', 'BACKUP_SPOOL_DIR'],
     ['EACCES', 'BACKUP_SPOOL_DIR'],
   ])('that ends with %s says to change %s', async (code, variable) => {
     const cause = Object.assign(new Error('system'), { code })

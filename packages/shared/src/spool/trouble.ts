@@ -28,6 +28,11 @@ function inWords(cause: unknown): unknown {
         hint: 'Set BACKUP_SPOOL_DIR to a directory that this user may write.',
         cause,
       })
+    case 'EIO':
+      return new BackupError('SPOOL_UNUSABLE', 'The disk of the spool failed while it was written (EIO).', {
+        hint: 'See what the kernel says of it (dmesg), and set BACKUP_SPOOL_DIR to another disk until it is mended.',
+        cause,
+      })
     default:
       return cause
   }
