@@ -21,7 +21,8 @@ describe('a prune', () => {
     for (const id of ids) {
       const name = `${source}/segments/${id.toString('hex').slice(0, 2)}/${id.toString('hex')}`
       await storage.put(name, Buffer.from('bad'))
-      await setAside(storage, source, { id, plainLength: 1, sealedLength: 3, sealedHash: id }, new Date(7))
+      const bad = { id, plainLength: 1, sealedLength: 3, sealedHash: id }
+      await setAside(storage, source, bad, new Date(7))
     }
     await writeFile(join(directory, source, 'aside', 'notes.txt'), 'mine')
     const age = async (name: string, days: number) => {
