@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { Redis } from 'ioredis'
 import { startCommand, until } from '../helpers/command.ts'
@@ -166,6 +166,36 @@ describe('a Redis that takes no writes, or none now', () => {
     await worker.line(/is a read-only replica.* Waiting for it\.$/)
     await administrator.call('REPLICAOF', 'NO', 'ONE')
     await worker.line(/Serving all steps/)
+  })
+
+  it('that cannot save its data is called so by each request, and takes them again once it can', async () => {
+    await using own = await startRedis({ appendonly: 'no' })
+    const asking = new Redis(own.url)
+    // Where its file is to be is a directory: it writes all of it, and cannot give it its name.
+    const taken = join(dirname(own.socket), 'dump.rdb')
+    await mkdir(join(taken, 'something'), { recursive: true })
+    await asking.config('SET', 'save', '3600 1')
+    await asking.config('SET', 'stop-writes-on-bgsave-error', 'yes')
+    await asking.bgsave()
+    const saved = async () => /rdb_last_bgsave_status:(\w+)/.exec(await asking.info('persistence'))?.[1]
+    await until('a save that failed', async () => (await saved()) === 'err')
+    const env = { ...installation.env, REDIS_URL: own.url }
+    const run = (...args: string[]) => runCommand(args, { directory: directory.path, env, timeout: 60_000 })
+    for (const args of [['backup'], ['enqueue-job', 'shop'], ['pause', 'shop']]) {
+      expect({ args, ...(await run(...args)) }).toMatchObject({
+        status: 5,
+        stderr: expect.stringMatching(
+          /takes no writes, because it cannot save its data\.\n.*Make room on its disk, or mend what its log says/,
+        ),
+      })
+    }
+    const { stdout, stderr } = await run('status')
+    expect(stdout + stderr).toContain('takes no writes, because it cannot save its data')
+    await rm(taken, { recursive: true })
+    await asking.bgsave()
+    await until('a save that succeeded', async () => (await saved()) === 'ok')
+    expect((await run('enqueue-job', 'shop')).status).toBe(0)
+    asking.disconnect()
   })
 
   it('with all its connections taken, or while it reads its data back, is called so', async () => {
