@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { asBackupError, BackupError, Secret } from '@securyflex/shared/errors'
-import { type RunReport, unsoundRuns, writeReport } from '@securyflex/shared/history'
+import { type RunReport, unsoundRuns, vouchedIndex, writeReport } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
 import {
   adoptRepository,
@@ -186,8 +186,7 @@ export class ModelInstallation {
       return await tried(async () => {
         const opened = await readBackup(storage, source, run, this.keys)
         const reader = new BackupReader(storage, opened)
-        const before = opened.manifest.predecessor?.run
-        const predecessor = before === undefined ? undefined : await this.#indexOf(storage, before)
+        const predecessor = await vouchedIndex(storage, this.keys, opened.manifest)
         await checkBackup(storage, reader, {
           predecessor,
           full: false,

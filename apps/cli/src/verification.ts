@@ -1,15 +1,14 @@
 import type { Config } from '@securyflex/shared/config'
 import { asBackupError, type BackupError } from '@securyflex/shared/errors'
+import { vouchedIndex } from '@securyflex/shared/history'
 import type { KeyRing } from '@securyflex/shared/keys'
 import {
   BackupReader,
   checkBackup,
   type Checked,
-  type OpenManifest,
   parseRunId,
   readBackup,
 } from '@securyflex/shared/repository'
-import type { SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
 import { findPlaces } from './places.ts'
 
@@ -54,7 +53,7 @@ async function verifyAt(verification: Verification, storage: Storage, run: strin
   const result = { run, destination: storage.name }
   try {
     const opened = await readBackup(storage, source, run, keys)
-    const predecessor = full ? undefined : await predecessorIndex(storage, opened, keys)
+    const predecessor = full ? undefined : await vouchedIndex(storage, keys, opened.manifest)
     const checked = await checkBackup(storage, new BackupReader(storage, opened), {
       predecessor,
       full,
@@ -67,21 +66,5 @@ async function verifyAt(verification: Verification, storage: Storage, run: strin
     const problem = asBackupError(error)
     if (problem.code === 'INTERNAL') throw error
     return { ...result, authenticated: false, checked: null, problem }
-  }
-}
-
-/** What the backup before named; undefined, so that everything is opened, if that one cannot be read. */
-async function predecessorIndex(
-  storage: Storage,
-  { manifest }: OpenManifest,
-  keys: KeyRing,
-): Promise<SegmentIndex | undefined> {
-  if (manifest.predecessor === null) return undefined
-  try {
-    const before = await readBackup(storage, manifest.source, manifest.predecessor.run, keys)
-    return await new BackupReader(storage, before).index()
-  } catch (error) {
-    if (asBackupError(error).class === 'transient') throw error
-    return undefined
   }
 }

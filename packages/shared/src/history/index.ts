@@ -2,3 +2,4 @@ export { findReports, type FoundReport, newestRun, readReport, writeReport } fro
 export { type Outcome, outcomes, type RunReport, runReportSchema } from './report.ts'
 export { runsUnderWay } from './under-way.ts'
 export { unsoundRuns } from './unsound.ts'
+export { vouchedIndex } from './vouched.ts'

@@ -1,7 +1,7 @@
 import type { Storage } from '@securyflex/shared/storage'
 import { z } from 'zod'
 import { damaged } from './document.ts'
-import { layout } from './layout.ts'
+import { layout, timeIn } from './layout.ts'
 
 /** A repository changes hands; docs/format.md, "Objects". */
 const adoptionSchema = z.object({
@@ -21,8 +21,8 @@ export async function newestAdoption(
 ): Promise<{ readonly adoption: Adoption; readonly time: number } | undefined> {
   let newest: { name: string; time: number } | undefined
   for await (const { key } of storage.list(layout.adoptions)) {
-    const time = Number(/^repository\.(\d{1,15})\.json$/.exec(key)?.[1] ?? NaN)
-    if (time > (newest?.time ?? -1)) newest = { name: key, time }
+    const time = timeIn(/^repository\.(\d{1,15})\.json$/.exec(key)?.[1])
+    if (time !== undefined && time > (newest?.time ?? -1)) newest = { name: key, time }
   }
   const bytes = newest === undefined ? undefined : await storage.get(newest.name)
   if (newest === undefined || bytes === undefined) return undefined

@@ -36,10 +36,20 @@ export function segmentIdOf(name: string): Buffer | undefined {
   return match?.[2] === undefined ? undefined : Buffer.from(match[2], 'hex')
 }
 
+/** The end of the year 9999: later times have more digits than RFC 3339 writes, and are not ours. */
+const lastTime = 253_402_300_799_999
+
+/** Milliseconds in a name; undefined for a time that nobody here writes. */
+export function timeIn(digits: string | undefined): number | undefined {
+  const time = Number(digits ?? NaN)
+  return time <= lastTime ? time : undefined
+}
+
 /** Run and time in the name of a keep document; undefined for other names. */
 export function keepOf(name: string): { run: string; time: number } | undefined {
   const match = /\/keeps\/([A-Za-z0-9_-]+\.\d{8}T\d{6}Z\.[0-9a-f]{4})\.(\d{1,15})\.json$/.exec(name)
-  return match?.[1] === undefined ? undefined : { run: match[1], time: Number(match[2]) }
+  const time = timeIn(match?.[2])
+  return match?.[1] === undefined || time === undefined ? undefined : { run: match[1], time }
 }
 
 /** The run in a manifest's or report's name; undefined for other names. */
@@ -49,8 +59,7 @@ export function runOf(name: string): string | undefined {
 
 /** The time in the name of a scrub's document; undefined for other names. */
 export function scrubOf(name: string): number | undefined {
-  const match = /\/scrubs\/(\d{1,15})\.[0-9a-f]{8}\.json$/.exec(name)
-  return match?.[1] === undefined ? undefined : Number(match[1])
+  return timeIn(/\/scrubs\/(\d{1,15})\.[0-9a-f]{8}\.json$/.exec(name)?.[1])
 }
 
 /** Whether an object of a source has a name that a repository gives; docs/format.md, "Objects". */
@@ -65,8 +74,8 @@ export function isKnown(source: string, name: string): boolean {
 const isRun = (source: string, name: string) =>
   name.startsWith(`${source}.`) && /^\.\d{8}T\d{6}Z\.[0-9a-f]{4}$/.test(name.slice(source.length))
 const isRunAndTime = (source: string, name: string) => {
-  const match = /^(.+)\.\d{1,15}\.json$/.exec(name)
-  return match?.[1] !== undefined && isRun(source, match[1])
+  const match = /^(.+)\.(\d{1,15})\.json$/.exec(name)
+  return match?.[1] !== undefined && isRun(source, match[1]) && timeIn(match[2]) !== undefined
 }
 
 /** What is called how, below the folders of a source. */

@@ -37,6 +37,8 @@ const scrubSchema = z.object({
   source: z.string(),
   destination: z.string(),
   at: time,
+  /** Time in the name of the newest record that this one goes on from; null if there was none. */
+  before: count.nullable(),
   key: keyRecordSchema.nullable(),
   checked: z.array(time.nullable()).length(shardCount),
   unhealed: z.record(z.string().regex(/^[0-9a-f]{2}$/), z.array(z.string())),
@@ -77,18 +79,39 @@ async function listScrubs(storage: Storage, source: string): Promise<{ name: str
 
 /**
  * The record of a source at one place: that of the newest document that is whole and that a key vouches for, where
- * the place has one that is configured here. Without any, nothing counts as read back.
+ * the place has one that is configured here, with those that were written beside it. Without any, nothing counts as read back.
  */
 export async function readScrubRecord(storage: Storage, source: string, keys: KeyRing): Promise<ScrubRecord> {
   const names = await listScrubs(storage, source)
   if (names.length === 0) return nothing
   const needsKey = (await vouchingKey(storage, keys)) !== undefined
-  for (const { name } of names) {
+  let joined: Read | undefined
+  for (const { name, time } of names) {
+    // What is older than what the newest goes on from is part of it.
+    if (time <= (joined?.before ?? -1)) break
     const bytes = await storage.get(name)
     const record = bytes === undefined ? undefined : await read(name, bytes, source, keys, needsKey)
-    if (record !== undefined) return record
+    if (record !== undefined) joined = joined === undefined ? record : join(joined, record)
   }
-  return nothing
+  return joined ?? nothing
+}
+
+/** A record, and what it goes on from. */
+type Read = ScrubRecord & { readonly before: number | null }
+
+/** The newer of two that were written at the same time, with what the other one read back later: neither saw the other. */
+function join(newer: Read, other: Read): Read {
+  const unhealed = new Map<number, readonly string[]>()
+  const checked = newer.checked.map((time, shard) => {
+    const [mine, theirs] = [time ?? '', other.checked[shard] ?? '']
+    const runs = [
+      ...(mine >= theirs ? (newer.unhealed.get(shard) ?? []) : []),
+      ...(theirs >= mine ? (other.unhealed.get(shard) ?? []) : []),
+    ]
+    if (runs.length > 0) unhealed.set(shard, [...new Set(runs)].sort().reverse())
+    return mine >= theirs ? time : (other.checked[shard] ?? null)
+  })
+  return { ...newer, checked, unhealed }
 }
 
 async function read(
@@ -97,19 +120,19 @@ async function read(
   source: string,
   keys: KeyRing,
   needsKey: boolean,
-): Promise<ScrubRecord | undefined> {
+): Promise<Read | undefined> {
   try {
     const document = decodeDocument(name, bytes)
     const parsed = scrubSchema.safeParse(document.content)
     if (!parsed.success || parsed.data.source !== source) return undefined
-    const { key, at, checked, unhealed, found } = parsed.data
+    const { key, at, before, checked, unhealed, found } = parsed.data
     if (needsKey && (key === null || !document.authenticated)) return undefined
     // As with reports: on a machine without any key it is read unchecked, and decides nothing there.
     if (key === null || !keys.empty) document.check(key === null ? undefined : await keys.open(key))
     const byShard = Object.entries(unhealed).map(
       ([shard, runs]) => [Number.parseInt(shard, 16), runs] as const,
     )
-    return { at, checked, unhealed: new Map(byShard), found }
+    return { at, before, checked, unhealed: new Map(byShard), found }
   } catch (error) {
     if (error instanceof BackupError && error.class !== 'transient') return undefined
     throw error
@@ -128,15 +151,16 @@ export async function writeScrubRecord(
   now: Date,
   change: (record: ScrubRecord, at: string) => Omit<ScrubRecord, 'at'>,
 ): Promise<void> {
-  const before = await readScrubRecord(storage, source, keys)
   const [newest] = await listScrubs(storage, source)
+  const before = await readScrubRecord(storage, source, keys)
   const written = Math.max(now.getTime(), (newest?.time ?? 0) + 1)
   const at = new Date(written).toISOString()
   const name = layout.scrub(source, written, randomBytes(4))
   const key = await vouchingKey(storage, keys)
   const { checked, unhealed, found } = change(before, at)
   const content = {
-    ...{ format: 1, kind: 'scrub', source, destination: storage.name, at, key: key?.record ?? null, checked },
+    ...{ format: 1, kind: 'scrub', source, destination: storage.name, at, before: newest?.time ?? null },
+    ...{ key: key?.record ?? null, checked },
     unhealed: Object.fromEntries([...unhealed].map(([shard, runs]) => [shardName(shard), runs])),
     found,
   }

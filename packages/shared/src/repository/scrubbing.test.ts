@@ -13,6 +13,7 @@ import {
   type TestRepository,
 } from '../../../../test/helpers/repository.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../../test/helpers/temporary-directory.ts'
+import { writeScrubRecord } from './scrub-record.ts'
 import {
   BackupReader,
   copyBackup,
@@ -359,6 +360,43 @@ describe('a scrub', () => {
     }
     expect((await record()).checked).not.toContain(null)
     expect(await scrubbed()).toMatchObject({ findings: [] })
+  })
+
+  it('knows what each of two found that wrote at the same moment, whichever wrote last', async () => {
+    await backUp(monday, content(1))
+    await scrubbed({ share: 1 / 256 })
+    let arrived = 0
+    const { promise: both, resolve: go } = Promise.withResolvers<undefined>()
+    // Each has listed what there is before either writes.
+    const meeting = wrapped(repository.storage, {
+      putIfAbsent: async (key, body) => {
+        if (key.includes('/scrubs/')) {
+          arrived += 1
+          if (arrived === 2) go(undefined)
+          await both
+        }
+        return repository.storage.putIfAbsent(key, body)
+      },
+    })
+    const write = (shard: number) =>
+      writeScrubRecord(meeting, source, repository.keys, now, (there, at) => ({
+        ...{ checked: there.checked.map((time, one) => (one === shard ? at : time)), found: there.found },
+        unhealed: new Map([...there.unhealed, [shard, [monday]]]),
+      }))
+    await Promise.all([write(100), write(200)])
+    expect(await scrubRecords()).toHaveLength(3)
+    const { checked, unhealed } = await record()
+    expect([0, 100, 200].map((shard) => checked[shard])).not.toContain(null)
+    expect([...unhealed.keys()].sort()).toEqual([100, 200])
+  })
+
+  it('goes on where a stranger left a record of a time that nobody writes', async () => {
+    await backUp(monday, content(1))
+    const strange = `${layout.scrubs(source)}999999999999999.deadbeef.json`
+    await repository.storage.put(strange, Buffer.from('{}'))
+    expect((await scrubbed()).unknown.names).toContain(strange)
+    expect((await record()).checked).not.toContain(null)
+    expect(await scrubRecords()).toHaveLength(2)
   })
 
   it('is refused in a repository of another installation', async () => {

@@ -22,10 +22,10 @@ export interface Comparison {
 export function compareFingerprints(expected: Fingerprint, found: Fingerprint): Comparison {
   const differences: string[] = []
   const notes: string[] = []
-  const obstacle =
-    expected.level === 'counts' || found.level === 'counts' ? undefined : checksumObstacle(expected, found)
+  const bothHave = expected.level !== 'counts' && found.level !== 'counts'
+  const obstacle = bothHave ? checksumObstacle(expected, found) : undefined
   if (obstacle !== undefined) notes.push(obstacle)
-  const withChecksums = obstacle === undefined
+  const withChecksums = bothHave && obstacle === undefined
 
   let rows = 0
   let checksums = 0
