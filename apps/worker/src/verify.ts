@@ -22,6 +22,9 @@ export const verifyStep: StepDefinition<'verify'> = {
       full: false,
       now: clock(),
       signal,
+      onWait(name) {
+        call.logger.info(`Waits until the prune at ${storage.name} is over that left ${name}.`)
+      },
       onBad: (entry) => setAside(storage, payload.source, entry, clock()),
     })
   },

@@ -1,7 +1,7 @@
 import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import { discard, type ListEntry, SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage, StoredObject } from '@securyflex/shared/storage'
-import { outlastSweeps } from './condemned.ts'
+import { outlastSweeps, type Waiting } from './condemned.ts'
 import { inParallel } from './in-parallel.ts'
 import { layout, segmentIdOf } from './layout.ts'
 import type { BackupReader } from './reading.ts'
@@ -94,14 +94,11 @@ export async function checkBackup(
     predecessor: SegmentIndex | undefined
     full: boolean
     now: Date
-    signal: AbortSignal
     onBad?: OnBad
-    /** Waits so many ms; tests give their own. */
-    wait?: (ms: number) => Promise<unknown>
-  },
+  } & Waiting,
 ): Promise<Checked> {
   const index = await reader.index()
-  await outlastSweeps(storage, reader.manifest.source, index, options.signal, options.wait)
+  await outlastSweeps(storage, reader.manifest.source, index, options)
   await checkPresence(storage, reader, index, options.signal, { onBad: options.onBad })
   const today = Math.floor(options.now.getTime() / day) % rotation
   const due = [...index].filter(

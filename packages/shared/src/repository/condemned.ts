@@ -30,7 +30,7 @@ const sweepSchema = z.object({
  */
 export class Condemnation {
   readonly #name: string
-  readonly #until = performance.now() + longestSweep
+  readonly #since = { steady: performance.now(), date: Date.now() }
 
   private constructor(name: string) {
     this.#name = name
@@ -56,9 +56,13 @@ export class Condemnation {
     }
   }
 
-  /** Whether nothing may be removed on this word any more: the next prune says it again. */
+  /**
+   * Whether nothing may be removed on this word any more: the next prune says it again. One clock may be set back; the
+   * other one stands still while the machine sleeps.
+   */
   get isLate(): boolean {
-    return performance.now() > this.#until
+    const { steady, date } = this.#since
+    return Math.max(performance.now() - steady, Date.now() - date) > longestSweep
   }
 
   async takeBack(removal: Removal): Promise<void> {
@@ -71,37 +75,61 @@ export class Condemnation {
   }
 }
 
+/** How {@link outlastSweeps} waits. */
+export interface Waiting {
+  readonly signal: AbortSignal
+  /** For so many ms; tests give their own. */
+  readonly wait?: ((ms: number) => Promise<unknown>) | undefined
+  /** Told once what is waited for. */
+  readonly onWait?: ((name: string) => void) | undefined
+}
+
 /**
  * Waits until nobody removes anything of what a backup names, which is sealed by now.
- * @param wait for so many ms; tests give their own
+ * @throws STALLED where that takes longer than any removal
  */
 export async function outlastSweeps(
   storage: Storage,
   source: string,
   index: SegmentIndex,
-  signal: AbortSignal,
-  wait = (ms: number): Promise<unknown> => delay(ms, undefined, { signal }),
+  { signal, wait = (ms) => delay(ms, undefined, { signal }), onWait }: Waiting,
 ): Promise<void> {
-  while (await isBeingSwept(storage, source, index)) {
+  for (let waited = 0; ; waited += pause) {
     signal.throwIfAborted()
+    const name = await findSweep(storage, source, index)
+    if (name === undefined) return
+    if (waited === 0) onWait?.(name)
+    if (waited > 2 * over) throw endless(storage, name)
     await wait(pause)
   }
 }
 
-async function isBeingSwept(storage: Storage, source: string, index: SegmentIndex): Promise<boolean> {
+function endless(storage: Storage, name: string): BackupError {
+  return new BackupError(
+    'STALLED',
+    `${name} at ${storage.shown} says for hours that a prune goes on there.`,
+    {
+      hint: 'If no prune is running, remove that object: it is a note, and holds nothing of a backup.',
+    },
+  )
+}
+
+/** The name of a sweep that goes on and removes something of `index`. */
+async function findSweep(storage: Storage, source: string, index: SegmentIndex): Promise<string | undefined> {
   for (const name of (await listSweeps(storage, source)).young) {
     const bytes = await storage.get(name)
-    if (bytes !== undefined && names(name, bytes, index)) return true
+    if (bytes !== undefined && names(name, bytes, index)) return name
   }
-  return false
+  return undefined
 }
 
 async function listSweeps(storage: Storage, source: string): Promise<{ young: string[]; old: string[] }> {
   const found: { key: string; modified: Date }[] = []
   for await (const object of storage.list(layout.sweeps(source))) found.push(object)
   if (found.length === 0) return { young: [], old: [] }
-  const since = (await storage.now()).getTime() - over
-  const isYoung = ({ modified }: { modified: Date }) => modified.getTime() > since
+  const now = (await storage.now()).getTime()
+  // One of a time to come is of no prune that is going on, whatever clock it was written by.
+  const isYoung = ({ modified }: { modified: Date }) => Math.abs(now - modified.getTime()) < over
   return {
     young: found.filter(isYoung).map(({ key }) => key),
     old: found.filter((one) => !isYoung(one)).map(({ key }) => key),

@@ -414,7 +414,7 @@ describe('a backup that nobody can restore', () => {
 
 describe('a segment that a backup stores again while a prune removes it', () => {
   const archive = randomBytes(50_000)
-  const check = async (run: string, wait: () => Promise<void>) => {
+  const check = async (run: string, wait: (ms: number) => Promise<unknown>) => {
     const opened = await readBackup(repository.storage, source, run, repository.keys)
     return checkBackup(repository.storage, new BackupReader(repository.storage, opened), {
       predecessor: undefined,
@@ -488,10 +488,27 @@ describe('a segment that a backup stores again while a prune removes it', () => 
     await writeFile(name, 'cut off')
     const waited = () => Promise.reject(new Error('waited'))
     await expect(check(run, waited)).rejects.toThrow('waited')
-    await utimes(name, ago(1 / 24), ago(1 / 24))
-    await check(run, waited)
+    // Nor where what is there is of a time to come.
+    for (const days of [1 / 24, -200]) {
+      await utimes(name, ago(days), ago(days))
+      await check(run, waited)
+    }
     await prune(options())
     expect(await readdir(dirname(name))).toEqual([])
+  })
+
+  it('is waited for no longer than any removal takes, and what says otherwise is named', async () => {
+    const run = await backUp(90, archive)
+    const name = join(repository.directory, source, 'sweeps', '1.json')
+    await mkdir(dirname(name))
+    await writeFile(name, 'cut off')
+    let waited = 0
+    const wait = (ms: number) => Promise.resolve((waited += ms))
+    await expect(check(run, wait)).rejects.toMatchObject({
+      code: 'STALLED',
+      message: expect.stringContaining('shop/sweeps/1.json'),
+    })
+    expect(waited).toBeLessThan(3 * 60 * 60 * 1000)
   })
 
   it('stays where the store does not keep the word that it goes', async () => {
