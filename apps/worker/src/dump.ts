@@ -34,6 +34,7 @@ import { sealerOf } from './place.ts'
 import { RedisWatch } from './redis-watch.ts'
 import { StallWatch } from './stall-watch.ts'
 import { type StepCall, type StepDefinition, warner } from './step.ts'
+import { findVanished, type Found } from './vanished.ts'
 
 /** Of the session that holds the snapshot, in pg_stat_activity. */
 const applicationName = 'securyflex-backup'
@@ -92,7 +93,7 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
   const signal = AbortSignal.any([limited, snapshot.lostSignal, stop.signal])
   try {
     await removeLostRuns(call, payload.source, payload.run)
-    const { attempt, token, writer } = await beginAttempt(call, signal, backend)
+    const { attempt, token, writer, vanished } = await beginAttempt(call, signal, backend)
     await using _ = writer
     const streams: WrittenStream[] = []
     const keep = async (stream: WrittenStream) => {
@@ -124,7 +125,7 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
       database,
       streams,
       newBytes: writer.newBytes,
-      warnings,
+      warnings: [...vanished, ...warnings],
     }
   } finally {
     // A tool whose output nobody reads any more must not keep its own transaction open.
@@ -153,7 +154,7 @@ async function beginAttempt(
   call: StepCall<'dump'>,
   signal: AbortSignal,
   backend: number,
-): Promise<{ attempt: Attempt; token: string; writer: DumpWriter }> {
+): Promise<{ attempt: Attempt; token: string; writer: DumpWriter; vanished: readonly string[] }> {
   const { payload, config, spool, keys, queues } = call
   const { run, source, options, destinations } = payload
   const storages = destinations.map((name) => storageOf({ ...call, signal }, name))
@@ -168,7 +169,12 @@ async function beginAttempt(
   const facts = { run, attempt: token, key: key?.record ?? null, destinations, backend }
   const attempt = await runSpool.beginAttempt(facts)
   const leaveOut = (destination: string, why: BackupError) => drop(call, { run, attempt }, destination, why)
-  const references = await findReferences({ call, storages, key, unusable, leaveOut, signal })
+  const found = await findPredecessors({ call, storages, key, unusable, leaveOut, signal })
+  const vanished = await findVanished(
+    source,
+    keys,
+    found.flatMap((one) => one ?? []),
+  )
   await refuseIfAllDropped(attempt, destinations)
   const { stallMinutes: minutes } = config
   const stall = new StallWatch({ attempt, destinations, minutes, clock: call.clock, leaveOut })
@@ -178,7 +184,7 @@ async function beginAttempt(
     identity: sealerOf(key).identity,
     cipher: spoolCipher(key),
     destinations,
-    references,
+    references: found.map((one) => (one === undefined ? wantsNothing : one.predecessor?.index)),
     signal,
     async onBatch(batch) {
       await refuseIfSuperseded(runSpool, token)
@@ -197,10 +203,10 @@ async function beginAttempt(
       await runSpool.touch(call.clock())
     },
   })
-  return { attempt, token, writer }
+  return { attempt, token, writer, vanished }
 }
 
-interface ReferencesSought {
+interface Sought {
   readonly call: StepCall<'dump'>
   /** In the order of the destinations. */
   readonly storages: readonly Storage[]
@@ -210,28 +216,28 @@ interface ReferencesSought {
   readonly signal: AbortSignal
 }
 
-/** What each destination has already. One that cannot say so, or take anything, gets nothing of this run. */
-async function findReferences(sought: ReferencesSought): Promise<(KnownSegments | undefined)[]> {
+/** What each destination has already. One that cannot say so, or take anything, is left out: undefined. */
+async function findPredecessors(sought: Sought): Promise<(Found | undefined)[]> {
   const { call, storages, key, unusable, leaveOut, signal } = sought
   const { keys, payload } = call
   const { source, destinations } = payload
-  const references = storages.map(async (storage, at) => {
+  const found = storages.map(async (storage, at) => {
     const name = destinations[at] ?? ''
     const trouble = unusable.get(storage)
     if (trouble !== undefined) {
       await leaveOut(name, trouble)
-      return wantsNothing
+      return undefined
     }
     try {
-      return (await predecessorOf(storage, source, keys, key, warner(call)))?.index
+      return { storage, predecessor: await predecessorOf(storage, source, keys, key, warner(call)) }
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof BackupError)) throw error
       await leaveOut(name, error)
-      return wantsNothing
+      return undefined
     }
   })
-  return Promise.all(references)
+  return Promise.all(found)
 }
 
 /** As if everything were there: what is left out of a run is sent nothing. */
