@@ -6,6 +6,7 @@ import {
   adoptRepository,
   BackupReader,
   checkBackup,
+  checkCopy,
   copyBackup,
   type DumpedStream,
   findInAny,
@@ -245,9 +246,9 @@ export class ModelInstallation {
       await tried(() =>
         copyBackup({ from, to, source, run, keys: this.keys, installation: this.name, now, signal }),
       )
-      const reader = new BackupReader(to, await readBackup(to, source, run, this.keys))
       const wait = (ms: number) => this.#wait(ms)
-      await tried(() => checkBackup(to, reader, { predecessor: undefined, full: false, now, signal, wait }))
+      const common = { to, others: [from], source, run, keys: this.keys, installation: this.name }
+      await tried(() => checkCopy({ ...common, now, signal, wait }))
       return true
     } catch (error) {
       if (error instanceof BackupError) return false

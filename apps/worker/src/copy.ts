@@ -1,38 +1,72 @@
 import { settingsOf } from '@securyflex/shared/config'
-import { asBackupError } from '@securyflex/shared/errors'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import { readReport } from '@securyflex/shared/history'
 import {
-  BackupReader,
-  checkBackup,
+  checkCopy,
+  type CopyCheck,
   copyBackup,
   keptByRules,
   listRuns,
-  readBackup,
   timeOfRun,
+  uncheckedCopies,
 } from '@securyflex/shared/repository'
 import type { Storage } from '@securyflex/shared/storage'
 import { storageOf } from './context.ts'
+import { othersThan, tell } from './scrub.ts'
 import type { StepCall, StepDefinition } from './step.ts'
 
 /** Backups of another destination that are looked at, newest first: their reports say what was to be here. */
 const most = 30
 
-/** Brings a destination the backups that it was to have and was left out of, from one that has them. */
+/**
+ * Brings a destination the backups that it was to have and was left out of, from one that has them, and reads them back
+ * there. One that was brought before, and whose check did not end good then, is checked again.
+ */
 export const copyStep: StepDefinition<'copy'> = {
   step: 'copy',
   async work(call) {
     const { payload, logger } = call
     const to = storageOf(call, payload.destination)
     const came = { backups: 0, segments: 0, bytes: 0 }
+    const problems: BackupError[] = []
+    for (const run of await uncheckedCopies(to, payload.source, call.keys)) {
+      const isGood = await unlessBad(call, problems, () => readBack(call, run, to))
+      if (isGood) logger.info(`${run}, which was brought to ${to.name} before, was read back there.`)
+    }
     for (const { run, from } of await findGaps(call, to)) {
-      const { segments, bytes } = await bring(call, run, from, to)
+      const isGood = await unlessBad(call, problems, async () => {
+        const { segments, bytes } = await bring(call, run, from, to)
+        came.segments += segments
+        came.bytes += bytes
+        await call.passed('copy:sealed')
+        await readBack(call, run, to)
+      })
+      if (!isGood) continue
       came.backups += 1
-      came.segments += segments
-      came.bytes += bytes
       logger.info(`${run}, which ${to.name} had missed, came there from ${from.name}.`)
     }
+    if (problems[0] !== undefined) throw problems[0]
     return came
   },
+}
+
+/** A backup that is damaged, here or there, keeps none from the next one. @throws any other trouble */
+async function unlessBad(
+  { signal, logger }: StepCall<'copy'>,
+  problems: BackupError[],
+  work: () => Promise<void>,
+): Promise<boolean> {
+  try {
+    await work()
+    return true
+  } catch (error) {
+    signal.throwIfAborted()
+    const isOfBackup = error instanceof BackupError && error.exitStatus === 7
+    if (!isOfBackup || error.class === 'transient') throw error
+    logger.error(error.message, { error })
+    problems.push(error)
+    return false
+  }
 }
 
 interface Gap {
@@ -77,17 +111,27 @@ async function wasLeftOut({ payload, keys }: StepCall<'copy'>, from: Storage, ru
   )
 }
 
-/** Copies a backup, and reads back what came. */
-async function bring(
+async function bring(call: StepCall<'copy'>, run: string, from: Storage, to: Storage) {
+  return copyBackup({ ...common(call, run, to), from })
+}
+
+/** Reads a backup back where it was brought to, and mends there what is bad. */
+async function readBack(call: StepCall<'copy'>, run: string, to: Storage): Promise<void> {
+  const { payload, config } = call
+  await checkCopy({
+    ...common(call, run, to),
+    others: othersThan(call, to.name, settingsOf(config, payload.source).destinations),
+    onScrubbed: (scrubbed) => {
+      tell(call, payload.source, to.name, scrubbed)
+    },
+  })
+}
+
+function common(
   { payload, keys, config, clock, signal }: StepCall<'copy'>,
   run: string,
-  from: Storage,
   to: Storage,
-): Promise<{ segments: number; bytes: number }> {
+): Omit<CopyCheck, 'others'> {
   const { source } = payload
-  const { installation } = config
-  const copied = await copyBackup({ from, to, source, run, keys, installation, now: clock(), signal })
-  const reader = new BackupReader(to, await readBackup(to, source, run, keys))
-  await checkBackup(to, reader, { predecessor: undefined, full: false, now: clock(), signal })
-  return copied
+  return { to, source, run, keys, installation: config.installation, now: clock(), signal }
 }

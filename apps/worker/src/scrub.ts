@@ -88,7 +88,7 @@ async function scrubOne(call: StepCall<'scrub'>, destination: string): Promise<R
 }
 
 /** The source's own destinations first; then any other, which may have its backups still. */
-function othersThan(
+export function othersThan(
   { storages, config }: WorkerContext,
   destination: string,
   own: readonly string[],
@@ -98,7 +98,13 @@ function othersThan(
   return [...names].flatMap((name) => storages.get(name) ?? [])
 }
 
-function tell({ logger }: WorkerContext, source: string, destination: string, scrubbed: Scrubbed): void {
+/** Logs what a scrub found, and what became of it. */
+export function tell(
+  { logger }: WorkerContext,
+  source: string,
+  destination: string,
+  scrubbed: Scrubbed,
+): void {
   const { findings, unknown, unreadable, silent } = scrubbed
   const unhealed = new Set<Finding>(unhealedOf(scrubbed))
   for (const finding of findings.slice(0, mostLogged)) {

@@ -2,24 +2,27 @@ import type { Config } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { KeyRing } from '@securyflex/shared/keys'
 import {
-  BackupReader,
-  checkBackup,
+  checkCopy,
   type Checked,
   type Copied,
   copyBackup,
+  describeFate,
+  type Finding,
   listRuns,
   parseRunId,
-  readBackup,
 } from '@securyflex/shared/repository'
 import { openStorage, type Storage } from '@securyflex/shared/storage'
 import type { Command } from 'commander'
 import { configure } from '../configuration.ts'
 import { interruptible } from '../interruption.ts'
 import { examples } from '../output/examples.ts'
-import { print, printJson } from '../output/print.ts'
+import { note, print, printJson } from '../output/print.ts'
 import { type Progress, showProgress } from '../output/progress.ts'
 import { count, size } from '../output/written.ts'
-import { answeringRepositories, oneSource } from '../repositories.ts'
+import { answeringRepositories, oneSource, openRepositories } from '../repositories.ts'
+
+/** Bad segments that are told one by one. */
+const mostShown = 20
 
 interface Flags {
   readonly from?: string
@@ -78,20 +81,32 @@ async function copyCommand(config: Config, backup: string, flags: Flags, signal:
   const { from, run, source } = await find(config, backup, flags.source, others)
   let progress: Progress | undefined
   try {
+    const common = { to, source, run, keys, installation: config.installation, now: new Date(), signal }
     const copied = await copyBackup({
-      ...{ from, to, source, run, keys, installation: config.installation, now: new Date(), signal },
+      ...{ ...common, from },
       onBytes: (done, total) => {
         progress ??= showProgress(`Copying ${run}`, total)
         progress.update(done)
       },
     })
-    const place = to.until(signal)
-    const reader = new BackupReader(place, await readBackup(place, source, run, keys))
-    const options = { predecessor: undefined, full: false, now: new Date(), signal }
-    return { run, from: from.name, copied, checked: await checkBackup(place, reader, options) }
+    const checked = await checkCopy({
+      ...common,
+      others: openRepositories(config).filter(({ name }) => name !== to.name),
+      onScrubbed: ({ findings }) => {
+        noteFindings(to.name, findings)
+      },
+    })
+    return { run, from: from.name, copied, checked }
   } finally {
     progress?.end()
   }
+}
+
+/** What was bad at the destination before, or became so on the way. */
+function noteFindings(to: string, findings: readonly Finding[]): void {
+  for (const finding of findings.slice(0, mostShown))
+    note(`${finding.name} at ${to} is ${finding.what}: ${describeFate(finding)}.`)
+  if (findings.length > mostShown) note(`… and ${String(findings.length - mostShown)} more.`)
 }
 
 /** @throws USAGE for a destination that does not exist */

@@ -42,14 +42,19 @@ export async function presentOf(
   source: string,
   index: SegmentIndex,
 ): Promise<SegmentIndex> {
-  const suspects = new SegmentIndex()
-  for (const entry of await findSuspects(storage, source, index)) suspects.add(entry)
+  const suspects = indexed(await findSuspects(storage, source, index))
   if (suspects.size === 0) return index
   const present = new SegmentIndex()
   for (const entry of index) {
     if (!suspects.has(entry.id)) present.add(entry)
   }
   return present
+}
+
+function indexed(entries: readonly ListEntry[]): SegmentIndex {
+  const index = new SegmentIndex()
+  for (const entry of entries) index.add(entry)
+  return index
 }
 
 /**
@@ -61,13 +66,13 @@ export async function checkPresence(
   reader: BackupReader,
   index: SegmentIndex,
   signal: AbortSignal,
-  { onBad, onListed }: { readonly onBad?: OnBad | undefined; readonly onListed?: OnListed } = {},
+  { onListed }: { readonly onListed?: OnListed } = {},
 ): Promise<void> {
   const suspects = await findSuspects(storage, reader.manifest.source, index, onListed)
-  await openSegments(reader, suspects, signal, onBad)
+  await openSegments(reader, suspects, signal)
 }
 
-/** Told of each segment that is not what it was. */
+/** Told of each segment that is missing, or not what it was. */
 type OnBad = (entry: ListEntry) => Promise<void>
 
 /** What a check opened and saw. */
@@ -84,7 +89,7 @@ export interface Checked {
  * Checks a stored backup: opens what is new against `predecessor`, and of the rest today's share; looks for
  * all others in the listing. `full` reads every stream from end to end.
  * @param predecessor what the backup before it named here; undefined opens everything
- * @param onBad told of each bad segment, e.g. to set it aside
+ * @param onBad told of each segment that is missing or bad, e.g. to set it aside
  * @throws the error of the first bad segment, the number of bad ones in its message
  */
 export async function checkBackup(
@@ -99,11 +104,12 @@ export async function checkBackup(
 ): Promise<Checked> {
   const index = await reader.index()
   await outlastSweeps(storage, reader.manifest.source, index, options)
-  await checkPresence(storage, reader, index, options.signal, { onBad: options.onBad })
+  const suspects = indexed(await findSuspects(storage, reader.manifest.source, index))
   const today = Math.floor(options.now.getTime() / day) % rotation
-  const due = [...index].filter(
-    ({ id }) => options.full || !options.predecessor?.has(id) || id.readUInt32BE(4) % rotation === today,
-  )
+  const isDue = ({ id }: ListEntry) =>
+    options.full || !options.predecessor?.has(id) || id.readUInt32BE(4) % rotation === today
+  // All in one go, so that whoever is told of what is bad is told of all that is found today.
+  const due = [...index].filter((entry) => isDue(entry) || suspects.has(entry.id))
   await openSegments(reader, due, options.signal, options.onBad)
   if (options.full) await checkStreams(reader, options.signal)
   const bytes = due.reduce((sum, entry) => sum + entry.sealedLength, 0)
@@ -116,9 +122,9 @@ async function checkStreams(reader: BackupReader, signal: AbortSignal): Promise<
   }
 }
 
-/** Whether an error means that the object is bad, not that a key is missing or wrong. */
-function isRotten({ code }: BackupError): boolean {
-  return code === 'SEGMENT_TAMPERED' || code === 'SEGMENT_TRUNCATED' || code === 'SEGMENT_FOREIGN'
+/** Whether an error means that the object is missing or bad, not that a key is missing or wrong. */
+export function isOfSegment({ code }: BackupError): boolean {
+  return code.startsWith('SEGMENT_')
 }
 
 async function openSegments(
@@ -134,7 +140,7 @@ async function openSegments(
       const known = asBackupError(error)
       if (known.class === 'transient') throw error
       problems.push(known)
-      if (isRotten(known)) await onBad(entry)
+      if (isOfSegment(known)) await onBad(entry)
     })
   })
   const [first] = problems

@@ -10,6 +10,7 @@ import { predecessorOf } from './predecessor.ts'
 import { BackupReader } from './reading.ts'
 import { joinRepository } from './repository.ts'
 import { sealBackup } from './sealing.ts'
+import { noteUnchecked } from './unchecked.ts'
 import { longestRun, readSealed, storeSegment, oldestAllowed } from './segment-store.ts'
 
 /** Segments that are carried at a time: each is held in memory. */
@@ -39,7 +40,8 @@ export interface Copied {
 
 /**
  * Makes a backup that one store has exist at another, too. What the other lacks is carried over as it is sealed, and is
- * checked on its way; then it is sealed there, with a manifest of its own. Doing it again goes on where it ended.
+ * checked on its way; then it is sealed there, with a manifest of its own. Doing it again goes on where it ended. It does
+ * not count as good there before `checkCopy` has read it back.
  * @throws BACKUP_NOT_FOUND, SEGMENT_MISSING and its like, OTHER_INSTALLATION, KEY_MISSING, KEY_WRONG, what the stores say
  */
 export async function copyBackup(copying: Copying): Promise<Copied> {
@@ -60,6 +62,7 @@ export async function copyBackup(copying: Copying): Promise<Copied> {
   const reader = new BackupReader(from, opened)
   const lacking = await lackingOf(reader, predecessor?.index)
   const held = await carry({ ...copying, from, to, signal }, reader, lacking)
+  await noteUnchecked(to, source, keys, run, now)
   await sealBackup({
     storage: to,
     writing: { key, installation },

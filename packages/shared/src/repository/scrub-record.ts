@@ -30,6 +30,22 @@ const found = z.object({
 })
 export type FoundByScrub = z.infer<typeof found>
 
+/** Before the first scrub. */
+const nothingFound: FoundByScrub = {
+  ...{
+    shards: 0,
+    opened: 0,
+    bytes: 0,
+    missing: 0,
+    truncated: 0,
+    altered: 0,
+    unknown: 0,
+    healed: 0,
+    aside: 0,
+  },
+  ...{ from: [], backups: [] },
+}
+
 /** The document of a scrub, which holds the whole record; docs/format.md, "Scrubs". */
 const scrubSchema = z.object({
   format: z.literal(1),
@@ -42,6 +58,7 @@ const scrubSchema = z.object({
   key: keyRecordSchema.nullable(),
   checked: z.array(time.nullable()).length(shardCount),
   unhealed: z.record(z.string().regex(/^[0-9a-f]{2}$/), z.array(z.string())),
+  unchecked: z.array(z.string()).default([]),
   found,
 })
 
@@ -53,7 +70,9 @@ export interface ScrubRecord {
   readonly checked: readonly (string | null)[]
   /** By shard, the backups that name a segment which could not be healed. */
   readonly unhealed: ReadonlyMap<number, readonly string[]>
-  /** What the scrub found that wrote this. */
+  /** Backups that were copied here, and whose check has not ended good since. */
+  readonly unchecked: readonly string[]
+  /** What the newest scrub found. */
   readonly found: FoundByScrub | undefined
 }
 
@@ -61,6 +80,7 @@ const nothing: ScrubRecord = {
   at: undefined,
   checked: new Array<null>(shardCount).fill(null),
   unhealed: new Map(),
+  unchecked: [],
   found: undefined,
 }
 
@@ -111,7 +131,8 @@ function join(newer: Read, other: Read): Read {
     if (runs.length > 0) unhealed.set(shard, [...new Set(runs)].sort().reverse())
     return mine >= theirs ? time : (other.checked[shard] ?? null)
   })
-  return { ...newer, checked, unhealed }
+  const unchecked = [...new Set([...newer.unchecked, ...other.unchecked])]
+  return { ...newer, checked, unhealed, unchecked }
 }
 
 async function read(
@@ -125,14 +146,14 @@ async function read(
     const document = decodeDocument(name, bytes)
     const parsed = scrubSchema.safeParse(document.content)
     if (!parsed.success || parsed.data.source !== source) return undefined
-    const { key, at, before, checked, unhealed, found } = parsed.data
+    const { key, at, before, checked, unhealed, unchecked, found } = parsed.data
     if (needsKey && (key === null || !document.authenticated)) return undefined
     // As with reports: on a machine without any key it is read unchecked, and decides nothing there.
     if (key === null || !keys.empty) document.check(key === null ? undefined : await keys.open(key))
     const byShard = Object.entries(unhealed).map(
       ([shard, runs]) => [Number.parseInt(shard, 16), runs] as const,
     )
-    return { at, before, checked, unhealed: new Map(byShard), found }
+    return { at, before, checked, unhealed: new Map(byShard), unchecked, found }
   } catch (error) {
     if (error instanceof BackupError && error.class !== 'transient') return undefined
     throw error
@@ -157,12 +178,13 @@ export async function writeScrubRecord(
   const at = new Date(written).toISOString()
   const name = layout.scrub(source, written, randomBytes(4))
   const key = await vouchingKey(storage, keys)
-  const { checked, unhealed, found } = change(before, at)
+  const { checked, unhealed, unchecked, found } = change(before, at)
   const content = {
     ...{ format: 1, kind: 'scrub', source, destination: storage.name, at, before: newest?.time ?? null },
     ...{ key: key?.record ?? null, checked },
     unhealed: Object.fromEntries([...unhealed].map(([shard, runs]) => [shardName(shard), runs])),
-    found,
+    unchecked,
+    found: found ?? nothingFound,
   }
   await storage.putIfAbsent(name, encodeDocument(name, scrubSchema.parse(content), key))
   const removal = new Removal(storage)
@@ -178,12 +200,15 @@ export async function vouchingKey(storage: Storage, keys: KeyRing): Promise<Data
   return undefined
 }
 
-/** The backups of a source that are not good at a place, because a segment that they name could not be healed there. */
+/**
+ * The backups of a source that do not count as good at a place: a segment that they name could not be healed there, or they
+ * were copied there and their check has not ended good.
+ */
 export async function unhealedRuns(
   storage: Storage,
   source: string,
   keys: KeyRing,
 ): Promise<ReadonlySet<string>> {
-  const { unhealed } = await readScrubRecord(storage, source, keys)
-  return new Set([...unhealed.values()].flat())
+  const { unhealed, unchecked } = await readScrubRecord(storage, source, keys)
+  return new Set([...unhealed.values()].flat().concat(unchecked))
 }

@@ -380,7 +380,8 @@ describe('a scrub', () => {
     })
     const write = (shard: number) =>
       writeScrubRecord(meeting, source, repository.keys, now, (there, at) => ({
-        ...{ checked: there.checked.map((time, one) => (one === shard ? at : time)), found: there.found },
+        ...there,
+        checked: there.checked.map((time, one) => (one === shard ? at : time)),
         unhealed: new Map([...there.unhealed, [shard, [monday]]]),
       }))
     await Promise.all([write(100), write(200)])

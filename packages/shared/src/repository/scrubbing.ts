@@ -10,7 +10,7 @@ import { Opener } from './opener.ts'
 import { ReadingBack } from './reading-back.ts'
 import { refuseForeign } from './repository.ts'
 import { type FoundByScrub, readScrubRecord, type ScrubRecord, writeScrubRecord } from './scrub-record.ts'
-import { longestUnchecked, shardOf } from './shards.ts'
+import { longestUnchecked, shardCount, shardOf } from './shards.ts'
 import type { Ill } from './troubles.ts'
 
 export interface ScrubOptions {
@@ -21,8 +21,11 @@ export interface ScrubOptions {
   readonly keys: KeyRing
   /** `BACKUP_INSTALLATION`; the repository of another one is not touched. */
   readonly installation: string | undefined
-  /** Which part of the segments to read back: more than 0, at most 1. Rounded up to shards, of which there are 256. */
-  readonly share: number
+  /**
+   * Which part of the segments to read back: more than 0, at most 1, rounded up to shards, of which there are 256; or the
+   * shards themselves. Those in which something could not be healed are read back in any case.
+   */
+  readonly share: number | ReadonlySet<number>
   /** Finds and tells, and changes and records nothing. Default: false. */
   readonly dryRun?: boolean
   readonly now: Date
@@ -78,7 +81,8 @@ export async function scrub(options: ScrubOptions): Promise<Scrubbed> {
   const storage = options.storage.until(signal)
   await refuseForeign(storage, keys, options.installation)
   const before = await readScrubRecord(storage, source, keys)
-  const due = new Set([...longestUnchecked(before.checked, share), ...before.unhealed.keys()])
+  const shared = typeof share === 'number' ? longestUnchecked(before.checked, share) : share
+  const due = new Set([...shared, ...before.unhealed.keys()])
   const opener = await Opener.of(storage, keys)
   const elsewhere = new Elsewhere(options.others, source, opener, signal)
   const naming = new Naming(storage, source, keys, opener, elsewhere)
@@ -179,6 +183,17 @@ async function record(
       const isOurs = due.has(shard) && there.checked[shard] === before.checked[shard]
       if (!isOurs) bad.set(shard, newestFirst([...runs, ...(unhealed.get(shard) ?? [])]))
     }
-    return { checked: there.checked.map((time, shard) => (due.has(shard) ? at : time)), unhealed: bad, found }
+    const checked = there.checked.map((time, shard) => (due.has(shard) ? at : time))
+    return { checked, unhealed: bad, unchecked: uncheckedStill(there, before, due), found }
   })
+}
+
+/** A scrub of all reads back every segment of the copies that were there when it began. */
+function uncheckedStill(
+  there: ScrubRecord,
+  before: ScrubRecord,
+  due: ReadonlySet<number>,
+): readonly string[] {
+  if (due.size < shardCount) return there.unchecked
+  return there.unchecked.filter((run) => !before.unchecked.includes(run))
 }

@@ -87,7 +87,7 @@ export async function readSegment(
   entry: ListEntry,
 ): Promise<Buffer> {
   const sealed = await fetch(storage, source, entry)
-  const plain = await open(sealer, source, entry, sealed)
+  const plain = await open(sealer, storage, source, entry, sealed)
   if (plain.buffer !== sealed.buffer) discard(sealed)
   return plain
 }
@@ -101,7 +101,8 @@ export async function readSealed(
 ): Promise<Buffer> {
   const sealed = await fetch(storage, source, entry)
   // An equal one may have been sealed again since: then only opening it tells.
-  if (!sealedFacts(sealed).sealedHash.equals(entry.sealedHash)) await open(sealer, source, entry, sealed)
+  if (!sealedFacts(sealed).sealedHash.equals(entry.sealedHash))
+    await open(sealer, storage, source, entry, sealed)
   return sealed
 }
 
@@ -110,22 +111,31 @@ async function fetch(storage: Storage, source: string, { id }: ListEntry): Promi
   const sealed = await storage.get(name)
   if (sealed !== undefined) return sealed
   throw new BackupError('SEGMENT_MISSING', `Segment ${name} is missing from ${storage.shown}.`, {
-    hint: otherBackup,
+    hint: remedy(storage, source),
   })
 }
 
-async function open(sealer: Sealer, source: string, entry: ListEntry, sealed: Buffer): Promise<Buffer> {
+async function open(
+  sealer: Sealer,
+  storage: Storage,
+  source: string,
+  entry: ListEntry,
+  sealed: Buffer,
+): Promise<Buffer> {
   try {
     return await sealer.open(entry.id, sealed)
   } catch (error) {
-    throw inPlace(error, layout.segment(source, entry.id), sealed, entry)
+    throw inPlace(error, layout.segment(source, entry.id), sealed, entry, remedy(storage, source))
   }
 }
 
-const otherBackup = 'Use another backup or another destination; the next run stores what is bad again.'
+/** What to do about a bad segment: who only reads it changes nothing, and runs go on naming it until it is mended. */
+export function remedy({ name }: Storage, source: string): string {
+  return `Use another backup or another destination; heal it, or have the next run store it again, with: npx --no securyflex-backup scrub ${source} --destination ${name} --share all`
+}
 
 /** The error for a segment that does not open, with what the list knew of it. */
-function inPlace(error: unknown, name: string, sealed: Buffer, entry: ListEntry): unknown {
+function inPlace(error: unknown, name: string, sealed: Buffer, entry: ListEntry, hint: string): unknown {
   const known = asBackupError(error)
   if (known.code !== 'SEGMENT_TAMPERED' && known.code !== 'SEGMENT_TRUNCATED') return error
   const shortened = sealed.length < entry.sealedLength
@@ -133,7 +143,7 @@ function inPlace(error: unknown, name: string, sealed: Buffer, entry: ListEntry)
     ? new BackupError(
         'SEGMENT_TRUNCATED',
         `Segment ${name} is cut off: ${String(sealed.length)} of ${String(entry.sealedLength)} bytes are there.`,
-        { hint: otherBackup, cause: error },
+        { hint, cause: error },
       )
-    : new BackupError(known.code, `${known.message} It is ${name}.`, { hint: otherBackup, cause: error })
+    : new BackupError(known.code, `${known.message} It is ${name}.`, { hint, cause: error })
 }

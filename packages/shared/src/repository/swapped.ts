@@ -2,7 +2,7 @@ import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import type { ListEntry } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
 import { layout } from './layout.ts'
-import { sealedFacts } from './segment-store.ts'
+import { remedy, sealedFacts } from './segment-store.ts'
 
 /**
  * The error for a segment that did not open because another one of `entries` lies in its place; undefined if
@@ -24,7 +24,7 @@ export async function findSwap(
       return new BackupError(
         'SEGMENT_TAMPERED',
         `Segment ${name} was swapped: the bytes of ${other.id.toString('hex')} lie in its place.`,
-        { hint: 'Use another backup or another destination; the next run stores what is bad again.' },
+        { hint: remedy(storage, source) },
       )
     }
   } catch (error) {
