@@ -19,7 +19,7 @@ import { examples } from '../output/examples.ts'
 import { print, printJson } from '../output/print.ts'
 import { type Progress, showProgress } from '../output/progress.ts'
 import { count, size } from '../output/written.ts'
-import { answeringRepositories, oneSource } from '../repositories.ts'
+import { answeringRepositories, lineOf, oneSource } from '../repositories.ts'
 
 interface Flags {
   readonly from?: string
@@ -97,7 +97,7 @@ async function copyCommand(config: Config, backup: string, flags: Flags, signal:
 /** @throws USAGE for a destination that does not exist */
 async function openNamed(config: Config, name: string, option: string): Promise<Storage> {
   const destination = config.destinations.find((one) => one.name === name)
-  if (destination !== undefined) return openStorage(destination)
+  if (destination !== undefined) return openStorage(destination, lineOf(destination))
   throw new BackupError('USAGE', `There is no destination “${name}”.`, {
     hint: `Write one of: ${config.destinations.map((one) => `${option} ${one.name}`).join(', ')}.`,
   })
