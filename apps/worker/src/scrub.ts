@@ -99,7 +99,8 @@ function othersThan(
 }
 
 function tell({ logger }: WorkerContext, source: string, destination: string, scrubbed: Scrubbed): void {
-  const { findings, unknown, unreadable, silent } = scrubbed
+  const { findings, unknown, unreadable, silent, keyRecords } = scrubbed
+  for (const name of keyRecords) logger.warn(`${name} at ${destination} was damaged, and is healed.`)
   const unhealed = new Set<Finding>(unhealedOf(scrubbed))
   for (const finding of findings.slice(0, mostLogged)) {
     const { name, what, backups, runs } = finding
