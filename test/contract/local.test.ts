@@ -99,6 +99,10 @@ describe('the local driver', () => {
     const refused = { code: 'STORAGE_REFUSED', hint: expect.stringContaining('BACKUP_DIR') }
     await expect(open(directory.join('file'))).rejects.toMatchObject(refused)
     await expect(open(directory.join('file', 'below'))).rejects.toMatchObject(refused)
+    const named = { kind: 'local', name: 'nas', directory: directory.join('file') } as const
+    const hint = 'Set destinations.nas.directory to a directory; it is created if it does not exist.'
+    await expect(openStorage(named)).rejects.toMatchObject({ hint })
+    await expect(openStorageForReading(named).get('object')).rejects.toMatchObject({ hint })
   })
 
   it('refuses a key below an object', async () => {

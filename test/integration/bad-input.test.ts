@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join, resolve } from 'node:path'
 import { generateKey } from '@securyflex/shared/keys'
@@ -53,6 +53,7 @@ beforeAll(async () => {
     fullDirectory: mayMount ? await fullDirectory() : undefined,
   }
   await mkdir(place.emptyDirectory)
+  await spoiltRepositories()
   await writeFile(directory.join('empty.json'), '')
   await writeFile(
     directory.join('slip.yaml'),
@@ -76,6 +77,18 @@ afterAll(async () => {
   await database.drop()
   await directory.remove()
 })
+
+/** Copies of the repository: in one the key record is cut off, in the other what it says of itself. */
+async function spoiltRepositories(): Promise<void> {
+  const [record = ''] = await readdir(directory.join('backups', 'repository', 'keys'))
+  for (const [copy, file] of [
+    ['spoilt-record', join('keys', record)],
+    ['spoilt-repository', 'repository.json'],
+  ] as const) {
+    await cp(directory.join('backups'), directory.join(copy), { recursive: true })
+    await truncate(directory.join(copy, 'repository', file), 20)
+  }
+}
 
 async function poorRole(): Promise<string> {
   const role = `poor_${database.name}`

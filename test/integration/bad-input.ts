@@ -258,6 +258,23 @@ export const badInput: readonly BadInput[] = [
     status: 7,
   },
   {
+    what: 'a key record that is damaged, at any destination',
+    args: () => ['prune', '--dry-run'],
+    env: () => ({ BACKUP_DIR: './spoilt-record' }),
+    says: /^keys\/[0-9a-f]{32}\.json at local \(\/\S+\) is damaged: it cannot be read\.$/,
+    remedy:
+      /^Mend it with: npx --no securyflex-backup scrub --destination local \(or move that one file out of there; the next run writes one again\)\.$/,
+    status: 7,
+  },
+  {
+    what: 'a `repository.json` that is damaged, at any destination',
+    args: () => ['prune', '--dry-run'],
+    env: () => ({ BACKUP_DIR: './spoilt-repository' }),
+    says: /^repository\.json at local \(\/\S+\) is damaged: it cannot be read\.$/,
+    remedy: /^Move that one file out of there; the next run writes it again\.$/,
+    status: 7,
+  },
+  {
     what: 'a weak key: `BACKUP_ENCRYPTION_KEY=secret`',
     args: () => ['key', 'check'],
     env: () => ({ BACKUP_ENCRYPTION_KEY: 'secret' }),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateKey } from '@securyflex/shared/keys'
 import { Worker } from 'bullmq'
@@ -163,6 +163,71 @@ describe('scrub', () => {
     expect(backups.some(({ incomplete }) => incomplete)).toBe(true)
     expect(await run(['scrub', '--destination', 'mars'], path)).toMatchObject({ status: 2 })
     expect(await run(['scrub', 'nosuch'], path)).toMatchObject({ status: 3 })
+  })
+})
+
+describe('a destination whose key record or repository.json is damaged', () => {
+  /** `local` as it is, and `far`, a copy of it. */
+  async function twoPlaces(name: string) {
+    const [local, far] = [
+      join(await copy(`${name}-local`), 'repository'),
+      join(await copy(name), 'repository'),
+    ]
+    const config = directory.join(`${name}.yaml`)
+    const places = { local, far }
+    const lines = Object.entries(places).map(([at, path]) => `  ${at}: { kind: local, directory: ${path} }\n`)
+    await writeFile(config, `destinations:\n${lines.join('')}`)
+    return { far, env: { BACKUP_CONFIG: config, BACKUP_DIR: directory.join(name) } }
+  }
+  const rows = (stdout: string, what: string) => stdout.match(new RegExp(what, 'gm'))?.length
+
+  it('keeps nobody from the others, and is told with what mends it; a scrub mends the record', async () => {
+    const { far, env } = await twoPlaces('spoilt-record')
+    const [name = ''] = await readdir(join(far, 'keys'))
+    await truncate(join(far, 'keys', name), 100)
+    const told = `keys/${name} at far (${far}) is damaged: it cannot be read.\nMend it with: npx --no securyflex-backup scrub --destination far `
+    const list = await run(['list'], env)
+    expect(rows(list.stdout, '^shop.* local +readable$')).toBe(2)
+    expect(rows(list.stdout, '^shop.* far +readable$')).toBe(2)
+    expect(list.stderr).toContain(told)
+    expect(list.status).toBe(7)
+    const asJson = await run(['list', '--json'], env)
+    const { backups } = JSON.parse(asJson.stdout) as {
+      backups: { destination: string; incomplete: unknown }[]
+    }
+    const incomplete = (at: string) =>
+      backups.filter(({ destination }) => destination === at).map((one) => one.incomplete)
+    expect([incomplete('local'), incomplete('far')]).toEqual([
+      [false, false],
+      [null, null],
+    ])
+    const dry = await run(['prune', '--dry-run'], env)
+    expect(dry.stderr).toContain(told)
+    expect(dry.status).toBe(7)
+    const prune = await run(['prune', '--yes'], env)
+    expect(prune.stdout).toMatch(/^Removed 1 backup /m)
+    expect(prune).toMatchObject({ status: 7, stderr: expect.stringContaining(told) as unknown })
+    const scrub = await run(['scrub', '--share', 'all'], env)
+    expect(scrub.stdout).toContain(`keys/${name} at far was damaged, and is healed.\n`)
+    expect(scrub).toMatchObject({ status: 0 })
+    expect(await run(['list'], env)).toMatchObject({ status: 0, stderr: '' })
+  })
+
+  it('keeps nobody from the others without a repository.json either; moved away, it is nothing any more', async () => {
+    const { far, env } = await twoPlaces('spoilt-repository')
+    await writeFile(join(far, 'repository.json'), '{"format":1,')
+    const told = `repository.json at far (${far}) is damaged: it cannot be read.\nMove that one file out of there; the next run writes it again.\n`
+    const list = await run(['list'], env)
+    expect(rows(list.stdout, '^shop.* (?:local|far) +readable$')).toBe(4)
+    expect(list).toMatchObject({ status: 7, stderr: told })
+    const prune = await run(['prune', '--dry-run'], env)
+    expect(rows(prune.stdout, '^shop.* local ')).toBe(2)
+    expect(prune).toMatchObject({ status: 7, stderr: expect.stringContaining(told) as unknown })
+    const scrub = await run(['scrub', '--share', 'all'], env)
+    expect(scrub.stdout).toMatch(/^shop at local: 256 shards of 256, .*, all are good\.$/m)
+    expect(scrub).toMatchObject({ status: 7, stderr: expect.stringContaining(told) as unknown })
+    await rename(join(far, 'repository.json'), directory.join('moved-away.json'))
+    expect(await run(['list'], env)).toMatchObject({ status: 0, stderr: '' })
   })
 })
 

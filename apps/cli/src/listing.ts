@@ -1,6 +1,7 @@
-import type { ErrorCode } from '@securyflex/shared/errors'
+import { BackupError, type ErrorCode } from '@securyflex/shared/errors'
 import type { KeyRing } from '@securyflex/shared/keys'
 import {
+  checkOwnDocuments,
   type FoundBackup,
   findBackups,
   type Kept,
@@ -33,33 +34,58 @@ export interface ListedBackup {
     readonly at: string | null
     readonly reason: string | null
   } | null
-  /** Whether the newest scrub there found a segment of it missing or bad, and could not heal it. */
-  readonly incomplete: boolean
+  /** Whether the newest scrub there found a segment of it missing or bad, and could not heal it; null if unknown. */
+  readonly incomplete: boolean | null
   /** Why it cannot be read. */
   readonly problem: string | null
 }
 
-/** Every backup of `sources` at every store, newest first; a bad one is told, not left out. */
+/** What {@link listBackups} found. */
+export interface Listed {
+  readonly backups: readonly ListedBackup[]
+  /** What is wrong with whole repositories. */
+  readonly problems: readonly BackupError[]
+}
+
+/**
+ * Every backup of `sources` at every store, newest first; a bad one is told, not left out. So is what is wrong with a
+ * repository: its backups may be good all the same, and those of the others are.
+ */
 export async function listBackups(
   storages: readonly Storage[],
   sources: readonly string[],
   keys: KeyRing,
-): Promise<ListedBackup[]> {
+): Promise<Listed> {
   const backups: ListedBackup[] = []
+  const problems: BackupError[] = []
   for (const storage of storages) {
+    const problem = await problemOf(storage, keys)
+    if (problem !== undefined) problems.push(problem)
     for (const source of sources) {
       const keeps = await listKeeps(storage, source)
-      const unhealed = await unhealedRuns(storage, source, keys)
+      // Without its keys nothing there tells what the scrubs found.
+      const unhealed = problem === undefined ? await unhealedRuns(storage, source, keys) : undefined
       for await (const found of findBackups(storage, source, keys)) {
         const { run, opened } = found
         // Without its key a word about a backup cannot be read: then it counts as kept.
         const kept = await readKept(storage, run, opened?.key, keeps)
-        const incomplete = unhealed.has(run)
+        const incomplete = unhealed?.has(run) ?? null
         backups.push({ ...listed(found, source, storage.name, keys), kept: shown(kept), incomplete })
       }
     }
   }
-  return backups.sort((a, b) => b.time.localeCompare(a.time) || a.run.localeCompare(b.run))
+  backups.sort((a, b) => b.time.localeCompare(a.time) || a.run.localeCompare(b.run))
+  return { backups, problems }
+}
+
+async function problemOf(storage: Storage, keys: KeyRing): Promise<BackupError | undefined> {
+  try {
+    await checkOwnDocuments(storage, keys)
+    return undefined
+  } catch (error) {
+    if (error instanceof BackupError && !error.code.startsWith('STORAGE_')) return error
+    throw error
+  }
 }
 
 function shown(kept: Kept | undefined): ListedBackup['kept'] {

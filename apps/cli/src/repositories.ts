@@ -1,12 +1,32 @@
-import { type Config, findGroup, groupOf } from '@securyflex/shared/config'
+import { type Config, type Destination, findGroup, groupOf } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { listSources, parseRunId, readInstallation } from '@securyflex/shared/repository'
-import { openStorageForReading, type Storage, within } from '@securyflex/shared/storage'
+import {
+  type Limiter,
+  openStorageForReading,
+  ownLine,
+  type Storage,
+  within,
+} from '@securyflex/shared/storage'
 import { note } from './output/print.ts'
 
 /** The stores of the configured destinations; nothing is created in them. */
 export function openRepositories(config: Config): Storage[] {
-  return config.destinations.map((one) => openStorageForReading(one))
+  return config.destinations.map((one) => openStorageForReading(one, lineOf(one)))
+}
+
+/** One for each destination of this process, however often it is opened. */
+const lines = new WeakMap<Destination, Limiter>()
+
+/**
+ * What keeps a command to the `bandwidth` of a destination. It is the command's own: `list` and `restore` work without
+ * Redis, which counts for the workers, and so what both send and read may add up.
+ */
+export function lineOf(destination: Destination): Limiter | undefined {
+  if (destination.bandwidth === undefined) return undefined
+  const line = lines.get(destination) ?? ownLine(destination.bandwidth)
+  lines.set(destination, line)
+  return line
 }
 
 /** What a store has for saying that it is there, in ms. */

@@ -105,7 +105,8 @@ export function tell(
   destination: string,
   scrubbed: Scrubbed,
 ): void {
-  const { findings, unknown, unreadable, silent } = scrubbed
+  const { findings, unknown, unreadable, silent, keyRecords } = scrubbed
+  for (const name of keyRecords) logger.warn(`${name} at ${destination} was damaged, and is healed.`)
   const unhealed = new Set<Finding>(unhealedOf(scrubbed))
   for (const finding of findings.slice(0, mostLogged)) {
     const { name, what, backups, runs } = finding

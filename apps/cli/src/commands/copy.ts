@@ -19,7 +19,7 @@ import { examples } from '../output/examples.ts'
 import { note, print, printJson } from '../output/print.ts'
 import { type Progress, showProgress } from '../output/progress.ts'
 import { count, size } from '../output/written.ts'
-import { answeringRepositories, oneSource, openRepositories } from '../repositories.ts'
+import { answeringRepositories, lineOf, oneSource, openRepositories } from '../repositories.ts'
 
 /** Bad segments that are told one by one. */
 const mostShown = 20
@@ -112,7 +112,7 @@ function noteFindings(to: string, findings: readonly Finding[]): void {
 /** @throws USAGE for a destination that does not exist */
 async function openNamed(config: Config, name: string, option: string): Promise<Storage> {
   const destination = config.destinations.find((one) => one.name === name)
-  if (destination !== undefined) return openStorage(destination)
+  if (destination !== undefined) return openStorage(destination, lineOf(destination))
   throw new BackupError('USAGE', `There is no destination “${name}”.`, {
     hint: `Write one of: ${config.destinations.map((one) => `${option} ${one.name}`).join(', ')}.`,
   })

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { configure } from '../configuration.ts'
 import { type ListedBackup, listBackups } from '../listing.ts'
 import { examples } from '../output/examples.ts'
+import { throwAll } from '../output/report-error.ts'
 import { columns, note, print, printJson } from '../output/print.ts'
 import { inZone, size } from '../output/written.ts'
 import { answeringRepositories, sourcesOf } from '../repositories.ts'
@@ -22,10 +23,11 @@ export function addList(program: Command): void {
       const config = configure()
       const storages = await answeringRepositories(config, options.destination)
       const sources = await sourcesOf(config, storages, source)
-      const backups = await listBackups(storages, sources, new KeyRing(config.keys))
+      const { backups, problems } = await listBackups(storages, sources, new KeyRing(config.keys))
       if (options.json) printJson({ backups })
       else if (backups.length > 0) print(table(backups, config.defaults.timeZone))
       else note(`There is no backup in ${storages.map(({ shown }) => shown).join(', ')}.`)
+      throwAll(problems)
     })
 }
 
@@ -39,7 +41,7 @@ function table(backups: readonly ListedBackup[], timeZone: string): string {
     backup.destination,
     [
       backup.state,
-      ...(backup.incomplete ? ['incomplete'] : []),
+      ...(backup.incomplete === true ? ['incomplete'] : []),
       ...(backup.partial ? ['partial'] : []),
       ...(backup.kept === null ? [] : ['kept']),
     ].join(', '),

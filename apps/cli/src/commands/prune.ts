@@ -1,5 +1,5 @@
 import { type Config, settingsOf } from '@securyflex/shared/config'
-import { BackupError } from '@securyflex/shared/errors'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import { runsUnderWay, unsoundRuns } from '@securyflex/shared/history'
 import { KeyRing } from '@securyflex/shared/keys'
 import {
@@ -19,6 +19,7 @@ import { interruptible } from '../interruption.ts'
 import { confirm } from '../output/confirm.ts'
 import { examples, quoted, typed } from '../output/examples.ts'
 import { columns, note, print, printJson } from '../output/print.ts'
+import { throwAll } from '../output/report-error.ts'
 import { count, size } from '../output/written.ts'
 import { openNamed, sourcesOf } from '../repositories.ts'
 
@@ -57,13 +58,27 @@ interface Planned {
   readonly weight: PruneWeight
 }
 
+/** @throws what was wrong with a destination, after all others were pruned and told */
 async function pruneCommand(
   config: Config,
   source: string | undefined,
   flags: Flags,
   signal: AbortSignal,
 ): Promise<void> {
-  const planned = await makePlans(config, source, flags.destination, signal)
+  const { planned, problems } = await makePlans(config, source, flags.destination, signal)
+  if (planned.length > 0 || problems.length === 0) {
+    for (const { message } of problems) note(`Left alone: ${message}`)
+    await carryOut(config, planned, source, flags)
+  }
+  throwAll(problems)
+}
+
+async function carryOut(
+  config: Config,
+  planned: readonly Planned[],
+  source: string | undefined,
+  flags: Flags,
+): Promise<void> {
   const going = planned.flatMap(({ plan }) => plan.decisions.filter(({ keep }) => !keep))
   if (!flags.json) show(planned)
   if (flags.dryRun || (going.length === 0 && !flags.yes)) {
@@ -99,17 +114,25 @@ async function makePlans(
   source: string | undefined,
   destination: string | undefined,
   signal: AbortSignal,
-): Promise<Planned[]> {
+): Promise<{ planned: readonly Planned[]; problems: readonly BackupError[] }> {
   const storages = openNamed(config, destination)
   const planned: Planned[] = []
+  // What is wrong with a whole repository is so for each source.
+  const problems = new Map<string, BackupError>()
   for (const name of await sourcesOf(config, storages, source)) {
     for (const storage of storages) {
-      const options = optionsOf(config, storage, name, signal)
-      const plan = await makePrunePlan(options)
-      planned.push({ options, plan, weight: await weighPrune(options, plan) })
+      try {
+        const options = optionsOf(config, storage, name, signal)
+        const plan = await makePrunePlan(options)
+        planned.push({ options, plan, weight: await weighPrune(options, plan) })
+      } catch (error) {
+        signal.throwIfAborted()
+        const problem = asBackupError(error)
+        problems.set(problem.message, problem)
+      }
     }
   }
-  return planned
+  return { planned, problems: [...problems.values()] }
 }
 
 function optionsOf(config: Config, storage: Storage, source: string, signal: AbortSignal): PruneOptions {

@@ -138,7 +138,8 @@ function show({ source, destination, scrubbed, problem }: Done): void {
     note(`${at} could not be scrubbed, and counts as unchecked: ${problem?.message ?? ''}`)
     return
   }
-  const { shards, opened, bytes, findings, unknown, unreadable, silent } = scrubbed
+  const { shards, opened, bytes, findings, unknown, unreadable, silent, keyRecords } = scrubbed
+  for (const name of keyRecords) print(`${name} at ${destination} was damaged, and is healed.`)
   const bad = findings.length === 0 ? 'all are good' : count(findings.length, 'is bad', 'are bad')
   print(
     `${at}: ${count(shards, 'shard')} of 256, ${count(opened, 'segment')} (${size(bytes)}) read back, ${bad}.`,

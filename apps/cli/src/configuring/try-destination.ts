@@ -44,7 +44,8 @@ async function use(destination: Destination): Promise<string[]> {
   try {
     return await putAndGet(await openStorage(destination))
   } catch (error) {
-    throw reworded(error, { 'Set BACKUP_DIR to': 'Choose', 'set BACKUP_DIR to': 'choose' })
+    const setting = destination.name === 'local' ? 'BACKUP_DIR' : `destinations.${destination.name}.directory`
+    throw reworded(error, { [`Set ${setting} to`]: 'Choose', [`set ${setting} to`]: 'choose' })
   }
 }
 

@@ -8,6 +8,12 @@ export function reportError(error: BackupError): void {
   if (wantsDebug()) process.stderr.write(`${redact(traceOf(error))}\n`)
 }
 
+/** Ends a command that has done what it could: all of these are told, and the first decides its status. */
+export function throwAll([first, ...others]: readonly BackupError[]): void {
+  for (const other of others) reportError(other)
+  if (first !== undefined) throw first
+}
+
 function traceOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const own = error.stack ?? error.message

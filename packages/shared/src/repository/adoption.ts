@@ -1,6 +1,6 @@
 import type { Storage } from '@securyflex/shared/storage'
 import { z } from 'zod'
-import { damaged } from './document.ts'
+import { damagedThere } from './document.ts'
 import { layout, timeIn } from './layout.ts'
 
 /** A repository changes hands; docs/format.md, "Objects". */
@@ -29,6 +29,7 @@ export async function newestAdoption(
   try {
     return { adoption: adoptionSchema.parse(JSON.parse(bytes.toString('utf8'))), time: newest.time }
   } catch (cause) {
-    throw damaged(newest.name, 'it cannot be read', cause)
+    const hint = 'Move that one file out of there, then type: npx --no securyflex-backup adopt'
+    throw damagedThere(storage, newest.name, 'it cannot be read', { hint, cause })
   }
 }

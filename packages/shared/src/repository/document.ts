@@ -1,6 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { BackupError } from '@securyflex/shared/errors'
 import type { DataKey } from '@securyflex/shared/keys'
+import type { Storage } from '@securyflex/shared/storage'
 import { z } from 'zod'
 
 const lineFeed = 0x0a
@@ -71,6 +72,19 @@ function codeOf(name: string, line: Buffer, key: DataKey | undefined): Buffer {
 export function damaged(name: string, why: string, cause?: unknown): BackupError {
   return new BackupError('MANIFEST_DAMAGED', `${name} is damaged: ${why}.`, {
     hint: 'Use another backup of this source: npx --no securyflex-backup list',
+    cause,
+  })
+}
+
+/** A document of a whole repository, not of one backup, whose loss the others there survive. @param hint how to mend it */
+export function damagedThere(
+  { name, shown }: Storage,
+  document: string,
+  why: string,
+  { hint, cause }: { hint: string; cause: unknown },
+): BackupError {
+  return new BackupError('MANIFEST_DAMAGED', `${document} at ${name} (${shown}) is damaged: ${why}.`, {
+    hint,
     cause,
   })
 }

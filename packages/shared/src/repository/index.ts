@@ -23,6 +23,7 @@ export { findInAny } from './older.ts'
 export { type Predecessor, predecessorOf } from './predecessor.ts'
 export { BackupReader } from './reading.ts'
 export {
+  checkOwnDocuments,
   prepareRepositories,
   readInstallation,
   readKeyRecords,

@@ -2,7 +2,7 @@ import { asBackupError } from '@securyflex/shared/errors'
 import type { DataKey, KeyRing } from '@securyflex/shared/keys'
 import { discard, type ListEntry, Sealer } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
-import { readKeyRecords } from './repository.ts'
+import { openedKeys } from './repository.ts'
 
 /** What a segment's object turned out to be. `unknown`: of no backup, and nothing here can tell whether it is whole. */
 export type Verdict = 'good' | 'truncated' | 'altered' | 'unknown'
@@ -16,9 +16,7 @@ export class Opener {
   static async of(storage: Storage, keys: KeyRing): Promise<Opener> {
     const opener = new Opener()
     if (keys.empty) return opener
-    for (const record of await readKeyRecords(storage)) {
-      if (await keys.opens(record)) opener.add(await keys.open(record))
-    }
+    for await (const key of openedKeys(storage, keys)) opener.add(key)
     return opener
   }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { BackupError } from '@securyflex/shared/errors'
+import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import {
   createKeyRecord,
   type DataKey,
@@ -11,7 +11,7 @@ import {
 import { type Storage, within } from '@securyflex/shared/storage'
 import { z } from 'zod'
 import { newestAdoption } from './adoption.ts'
-import { damaged } from './document.ts'
+import { damaged, damagedThere } from './document.ts'
 import { layout } from './layout.ts'
 import { Stores } from './stores.ts'
 
@@ -32,7 +32,7 @@ export async function readInstallation(storage: Storage): Promise<string | undef
 async function readRepository(storage: Storage): Promise<Repository | undefined> {
   const bytes = await storage.get(layout.repository)
   if (bytes === undefined) return undefined
-  const repository = parseJson(repositorySchema, layout.repository, bytes)
+  const repository = parseJson(repositorySchema, storage, layout.repository, bytes)
   if (repository.format === 1) {
     const { installation = repository.installation } = (await newestAdoption(storage))?.adoption ?? {}
     return { ...repository, installation }
@@ -141,7 +141,7 @@ export async function joinRepository(
 /** The stores with a key record that opens: whatever name they bear, they are this installation's. */
 async function openedBy(keys: KeyRing, stores: Stores): Promise<ReadonlySet<Storage>> {
   const found = await stores.each(async (storage) => {
-    for (const record of await readKeyRecords(storage)) if (await keys.opens(record)) return [storage]
+    for await (const _ of openedKeys(storage, keys)) return [storage]
     return []
   })
   return new Set(found.flat())
@@ -199,11 +199,8 @@ export async function refuseForeign(
   if (owner === undefined || owner === installation) return
   if (installation !== undefined || isName(owner)) throw otherInstallation(storage, owner)
   if (keys.empty) return
-  const records = await readKeyRecords(storage)
-  for (const record of records) {
-    if (await keys.opens(record)) return
-  }
-  if (records.length > 0) throw otherInstallation(storage, owner)
+  for await (const _ of openedKeys(storage, keys)) return
+  if ((await readKeyRecords(storage)).length > 0) throw otherInstallation(storage, owner)
 }
 
 function otherInstallation(storage: Storage, owner: string | undefined): BackupError {
@@ -248,7 +245,7 @@ async function publish(storage: Storage, record: KeyRecord): Promise<void> {
   await storage.putIfAbsent(name, Buffer.from(JSON.stringify(record)))
   const stored = await storage.get(name)
   if (stored === undefined) throw damaged(name, `${storage.shown} did not keep it`)
-  if (parseJson(keyRecordSchema, name, stored).wrapped !== record.wrapped) {
+  if (parseJson(keyRecordSchema, storage, name, stored).wrapped !== record.wrapped) {
     throw damaged(name, `${storage.shown} holds another record under this name`)
   }
 }
@@ -259,15 +256,46 @@ export async function readKeyRecords(storage: Storage): Promise<KeyRecord[]> {
   for await (const { key } of storage.list(layout.keys)) names.push(key)
   const records = names.map(async (name) => {
     const bytes = await storage.get(name)
-    return bytes === undefined ? [] : [parseJson(keyRecordSchema, name, bytes)]
+    return bytes === undefined ? [] : [parseJson(keyRecordSchema, storage, name, bytes)]
   })
   return (await Promise.all(records)).flat()
 }
 
-function parseJson<T>(schema: z.ZodType<T>, name: string, bytes: Buffer): T {
+/** The keys of a repository that can be opened here. @throws MANIFEST_DAMAGED if a record cannot be read or was altered */
+export async function* openedKeys(storage: Storage, keys: KeyRing): AsyncGenerator<DataKey> {
+  for (const record of await readKeyRecords(storage)) {
+    try {
+      if (!(await keys.opens(record))) continue
+    } catch (error) {
+      if (asBackupError(error).code !== 'MANIFEST_DAMAGED') throw error
+      throw spoilt(storage, layout.key(record.id), 'it was altered', error)
+    }
+    yield await keys.open(record)
+  }
+}
+
+/**
+ * Whether what a repository says of itself can be read.
+ * @throws MANIFEST_DAMAGED, which names the place and says how to mend it; FORMAT_UNKNOWN
+ */
+export async function checkOwnDocuments(storage: Storage, keys: KeyRing): Promise<void> {
+  await readRepository(storage)
+  if (keys.empty) await readKeyRecords(storage)
+  else await Array.fromAsync(openedKeys(storage, keys))
+}
+
+function parseJson<T>(schema: z.ZodType<T>, storage: Storage, name: string, bytes: Buffer): T {
   try {
     return schema.parse(JSON.parse(bytes.toString('utf8')))
   } catch (cause) {
-    throw damaged(name, 'it cannot be read', cause)
+    throw spoilt(storage, name, 'it cannot be read', cause)
   }
+}
+
+function spoilt(storage: Storage, name: string, why: string, cause: unknown): BackupError {
+  const hint =
+    name === layout.repository
+      ? 'Move that one file out of there; the next run writes it again.'
+      : `Mend it with: npx --no securyflex-backup scrub --destination ${storage.name} (or move that one file out of there; the next run writes one again).`
+  return damagedThere(storage, name, why, { hint, cause })
 }

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { decodeDocument, encodeDocument } from './document.ts'
 import { layout, scrubOf } from './layout.ts'
 import { Removal } from './removal.ts'
-import { readKeyRecords } from './repository.ts'
+import { openedKeys } from './repository.ts'
 import { shardCount, shardName } from './shards.ts'
 
 const time = z.iso.datetime()
@@ -194,9 +194,7 @@ export async function writeScrubRecord(
 /** The first key of the place that can be opened here; without one a document has a checksum only. */
 export async function vouchingKey(storage: Storage, keys: KeyRing): Promise<DataKey | undefined> {
   if (keys.empty) return undefined
-  for (const record of await readKeyRecords(storage)) {
-    if (await keys.opens(record)) return keys.open(record)
-  }
+  for await (const key of openedKeys(storage, keys)) return key
   return undefined
 }
 

@@ -3,6 +3,7 @@ import type { KeyRing } from '@securyflex/shared/keys'
 import { SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
 import { Elsewhere } from './elsewhere.ts'
+import { healKeyRecords } from './key-healing.ts'
 import { layout } from './layout.ts'
 import { type Fate, mend } from './mending.ts'
 import { Naming } from './naming.ts'
@@ -67,6 +68,8 @@ export interface Scrubbed {
   readonly unhealed: readonly string[]
   /** Other destinations that could not be asked, and why. */
   readonly silent: ReadonlyMap<string, string>
+  /** The names of key records that were damaged, and are good again. */
+  readonly keyRecords: readonly string[]
 }
 
 /**
@@ -79,6 +82,8 @@ export interface Scrubbed {
 export async function scrub(options: ScrubOptions): Promise<Scrubbed> {
   const { source, keys, share, signal, dryRun = false, passed = () => Promise.resolve() } = options
   const storage = options.storage.until(signal)
+  const others = options.others.map((place) => place.until(signal))
+  const keyRecords = dryRun ? [] : await healKeyRecords(storage, others, source, keys)
   await refuseForeign(storage, keys, options.installation)
   const before = await readScrubRecord(storage, source, keys)
   const shared = typeof share === 'number' ? longestUnchecked(before.checked, share) : share
@@ -105,7 +110,7 @@ export async function scrub(options: ScrubOptions): Promise<Scrubbed> {
     await passed('segment')
   }
   const unhealed = await troubles.unhealed(naming)
-  const scrubbed = summed(due.size, seen, naming, elsewhere, unhealed, source)
+  const scrubbed = { ...summed(due.size, seen, naming, elsewhere, unhealed, source), keyRecords }
   await passed('mended')
   signal.throwIfAborted()
   if (!dryRun && seen.anything) await record(options, storage, due, before, unhealed, scrubbed)
@@ -135,7 +140,7 @@ function summed(
   { silent }: Elsewhere,
   unhealed: ReadonlyMap<number, readonly string[]>,
   source: string,
-): Scrubbed {
+): Omit<Scrubbed, 'keyRecords'> {
   const findings = [...troubles].flatMap(({ id, what, backups, runs, fate = untouched }) =>
     fate.outcome === 'whole' ? [] : [{ name: layout.segment(source, id), what, backups, runs, fate }],
   )

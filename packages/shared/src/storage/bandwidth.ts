@@ -1,10 +1,30 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { either } from './signals.ts'
 import type { Storage } from './storage.ts'
 
-/** Whoever keeps count of what passes, for all workers together: this room knows no queue. */
+/** Whoever keeps count of what passes, for all workers together or for one process: this room knows no queue. */
 export interface Limiter {
   /** Resolves when so many more bytes may pass. @throws once `signal` aborts */
   take(bytes: number, signal?: AbortSignal): Promise<void>
+}
+
+/** What a line that was idle may catch up with, in ms of its rate: the first object need not wait. */
+const burst = 1000
+
+/**
+ * A line of this process alone, for as many bytes a second: each waits until those before it have passed.
+ * @param rate bytes a second
+ */
+export function ownLine(rate: number): Limiter {
+  let free = Number.NEGATIVE_INFINITY
+  return {
+    async take(bytes, signal) {
+      const now = performance.now()
+      const begin = Math.max(free, now - burst)
+      free = begin + (bytes * 1000) / rate
+      if (begin > now) await delay(begin - now, undefined, signal === undefined ? {} : { signal })
+    },
+  }
 }
 
 /** Reports, manifests and records, in bytes: whoever waits for them need not wait behind segments. */

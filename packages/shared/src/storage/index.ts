@@ -1,4 +1,4 @@
-export type { Limiter } from './bandwidth.ts'
+export { type Limiter, ownLine } from './bandwidth.ts'
 export { openStorage, openStorageForReading } from './open.ts'
 export { within } from './within.ts'
 export type { ByteRange, Locks, Storage, StoredObject } from './storage.ts'

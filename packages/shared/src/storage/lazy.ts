@@ -8,10 +8,17 @@ export interface Known {
   readonly spare: number | undefined
 }
 
-/** A storage whose driver is loaded when it is first used: the libraries of a cloud take a second and 50 MB. */
+/**
+ * A storage whose driver is loaded when it is first used: the libraries of a cloud take a second and 50 MB. Where that
+ * failed, because the file of its credentials was not there yet, the next use tries again.
+ */
 export function lazily(known: Known, load: () => Promise<Storage>): Storage {
   let loading: Promise<Storage> | undefined
-  const loaded = () => (loading ??= load())
+  const loaded = () =>
+    (loading ??= load().catch((error: unknown) => {
+      loading = undefined
+      throw error
+    }))
   return {
     name: known.name,
     shown: known.shown,

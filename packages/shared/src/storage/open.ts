@@ -14,7 +14,7 @@ const drivers = new WeakMap<Destination, Storage>()
 
 /** The storage of a configured destination, ready to be written. @throws STORAGE_REFUSED, STORAGE_FULL of a directory */
 export async function openStorage(destination: Destination, limiter?: Limiter): Promise<Storage> {
-  if (destination.kind === 'local') await openLocalDirectory(destination.directory)
+  if (destination.kind === 'local') await openLocalDirectory(destination.directory, destination.name)
   return openStorageForReading(destination, limiter)
 }
 

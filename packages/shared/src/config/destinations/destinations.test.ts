@@ -1,7 +1,9 @@
+import { mkdir, symlink } from 'node:fs/promises'
 import { describe, expect, it } from '@jest/globals'
 import { BackupError } from '@securyflex/shared/errors'
 import { type Destination, shownPlace } from './destination.ts'
 import { loadConfig } from '../load.ts'
+import { temporaryDirectory } from '../../../../../test/helpers/temporary-directory.ts'
 
 interface Given {
   readonly env?: Readonly<Record<string, string>>
@@ -191,5 +193,37 @@ describe('where a destination is', () => {
       'https://company.blob.core.windows.net/backups/',
       's3://backups/production/',
     ])
+  })
+})
+
+describe('two destinations', () => {
+  const two = (first: string, second: string) => ({ file: `  a: ${first}\n  b: ${second}\n` })
+  const local = (directory: string) => `{ kind: local, directory: ${directory} }`
+  const s3 = (more = '') => `{ kind: s3, bucket: backups${more} }`
+
+  it.each([
+    ['the same place as', local('/srv/nas'), local('/srv/x/../nas/')],
+    ['inside', local('/srv/nas'), local('/srv/nas/shop')],
+    ['around', local('/srv/nas/shop'), local('/srv/nas')],
+    ['the same place as', s3(), s3(', uploads: 2')],
+    ['inside', s3(), s3(', prefix: shop')],
+  ])('of which one is %s the other are refused', (how, first, second) => {
+    expect(problemOf(two(first, second))).toContain(`destinations.b: it is ${how} “a”.`)
+  })
+
+  it('are refused if a symbolic link leads from one to the other', async () => {
+    await using directory = await temporaryDirectory()
+    await mkdir(directory.join('nas'))
+    await symlink(directory.join('nas'), directory.join('link'))
+    const given = two(local(directory.join('nas')), local(directory.join('link')))
+    expect(problemOf(given)).toContain('destinations.b: it is the same place as “a”.')
+  })
+
+  it.each([
+    [local('/srv/nas'), local('/srv/nas2')],
+    [s3(), s3(', endpoint: "https://s3.example.com"')],
+    [s3(', prefix: shop'), s3(', prefix: shop2')],
+  ])('are two where they differ: %s, %s', (first, second) => {
+    expect(load(two(first, second)).map(({ name }) => name)).toEqual(['a', 'b'])
   })
 })

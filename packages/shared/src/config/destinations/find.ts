@@ -8,6 +8,7 @@ import { azure } from './azure.ts'
 import type { Destination } from './destination.ts'
 import { gcs } from './gcs.ts'
 import { s3 } from './s3.ts'
+import { samePlaces } from './same-place.ts'
 import { type Kind, limits, type Said, type SettingName, settingsOf } from './said.ts'
 
 /** Where destinations are looked for. */
@@ -48,6 +49,10 @@ export function findDestinations(sought: Sought, problems: Problem[]): readonly 
     file?.refuse(['destinations', name], `${whose} has a destination of that name, too`, 'Rename this one.')
   }
   const all = [...local, ...cloud, ...ofFile]
+  for (const { name, other, how } of samePlaces(all)) {
+    const remedy = 'Choose another place, or remove one of the two: a copy in the same place is none.'
+    file?.refuse(['destinations', name], `it is ${how} “${other}”`, remedy)
+  }
   if (all.length === 0 && problems.length === 0) {
     const what = 'it is false, and there is no other destination'
     const remedy = 'Unset it, or set BACKUP_CLOUD_PROVIDER and BACKUP_CLOUD_BUCKET.'

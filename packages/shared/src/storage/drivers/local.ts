@@ -114,7 +114,7 @@ export class LocalStorage implements Storage {
       try {
         return await work()
       } catch (error) {
-        throw inWords(error, this.shown)
+        throw inWords(error, this.shown, this.name)
       }
     }
     return unlessAborted(guarded, this.#signal)
@@ -134,32 +134,34 @@ async function readPart(path: string, { start, length }: ByteRange): Promise<Buf
 }
 
 /** Closes `directory` to others, as a repository's must be; creates it if needed. Clears its top level of unfinished files. */
-export async function openLocalDirectory(directory: string): Promise<void> {
+export async function openLocalDirectory(directory: string, name: string): Promise<void> {
   try {
     await ensureDirectory(directory)
     const { mode } = await stat(directory)
     if ((mode & 0o077) !== 0) await chmod(directory, 0o700)
     await removeTemporaries(directory, new Date())
   } catch (error) {
-    throw inWords(error, directory)
+    throw inWords(error, directory, name)
   }
 }
 
-function inWords(error: unknown, place: string): unknown {
+/** @param name of the destination, whose setting says where it is */
+function inWords(error: unknown, place: string, name: string): unknown {
   const cause = { cause: error }
+  const setting = name === 'local' ? 'BACKUP_DIR' : `destinations.${name}.directory`
   switch (systemCode(error)) {
     case 'ENOSPC':
     case 'EDQUOT':
     case 'EFBIG':
       return new BackupError('STORAGE_FULL', `There is no space left in ${place}.`, {
-        hint: `Free some space (df -h ${place}) or set BACKUP_DIR to another file system.`,
+        hint: `Free some space (df -h ${place}) or set ${setting} to another file system.`,
         ...cause,
       })
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
       return new BackupError('STORAGE_REFUSED', `${place} cannot be written or read by this user.`, {
-        hint: `Check its owner and mode with ls -ld ${place}, or set BACKUP_DIR to a directory of your own.`,
+        hint: `Check its owner and mode with ls -ld ${place}, or set ${setting} to a directory of your own.`,
         ...cause,
       })
     case 'EISDIR':
@@ -170,7 +172,7 @@ function inWords(error: unknown, place: string): unknown {
     case 'ENOTDIR':
     case 'EEXIST':
       return new BackupError('STORAGE_REFUSED', `${place} is not a directory.`, {
-        hint: 'Set BACKUP_DIR to a directory; it is created if it does not exist.',
+        hint: `Set ${setting} to a directory; it is created if it does not exist.`,
         ...cause,
       })
     case undefined:
