@@ -21,7 +21,7 @@ export const leastRounds = 3
 const usage = `npm run bench -- [--size 1.6GB] [--rounds 3] [--only ${sections.join(',')}] [--profile <directory>]
 
 Measures this product beside shell pipelines on one database, prints a table and writes it to docs/benchmarks.md.
-Less than 1.5 GB, less than 3 rounds or a part of the sections is for development: nothing is written then.
+Less than 1.5 GB or less than 3 rounds is for development: nothing is written then. Of a part of the sections the page says so.
 With --profile each worker leaves a .cpuprofile, which Chrome's DevTools open.
 `
 

@@ -62,13 +62,9 @@ function tableOf(rows: readonly Row[]): string {
   )
 }
 
-/** Whether these figures count: full size, enough rounds, every section. */
+/** Whether these figures count: full size, enough rounds. */
 function counts({ options, archiveBytes }: Stage): boolean {
-  return (
-    archiveBytes >= leastSize &&
-    options.rounds >= leastRounds &&
-    sections.every((name) => options.only.includes(name))
-  )
+  return archiveBytes >= leastSize && options.rounds >= leastRounds
 }
 
 export function printTable(stage: Stage, rows: readonly Row[]): void {
@@ -99,10 +95,12 @@ export async function writeTable(stage: Stage, rows: readonly Row[]): Promise<vo
 }
 
 async function conditions({ archiveBytes, options, tools }: Stage): Promise<string> {
+  const left = sections.filter((name) => !options.only.includes(name))
   const machine = `${String(availableParallelism())} cores (${cpus()[0]?.model.trim() ?? 'unknown'})`
   return [
     `Measured on ${new Date().toISOString().slice(0, 10)}: ${machine}, Node ${process.versions.node}, PostgreSQL ${tools.version} on the same machine;`,
     `a database whose uncompressed dump has ${inMegabytes(archiveBytes)}; median of ${String(options.rounds)}, in turn.`,
     `Beside it: ${(await versions()).join('; ')}.`,
+    ...(left.length === 0 ? [] : [`Sections that were not measured then: ${left.join(', ')}.`]),
   ].join('\n')
 }

@@ -6,6 +6,7 @@ export {
   isTemporaryName,
   removeFileDurably,
   removeTemporaries,
+  privateFile,
   temporaryName,
   writeFileDurably,
 } from './files.ts'

@@ -489,7 +489,7 @@ describe('a segment that a backup stores again while a prune removes it', () => 
     const waited = () => Promise.reject(new Error('waited'))
     await expect(check(run, waited)).rejects.toThrow('waited')
     // Nor where what is there is of a time to come.
-    for (const days of [1 / 24, -200]) {
+    for (const days of [1.1 / 24, -200]) {
       await utimes(name, ago(days), ago(days))
       await check(run, waited)
     }

@@ -12,7 +12,7 @@ import {
 } from 'google-auth-library'
 import { type Agents, watchedAgents } from '../cloud/agents.ts'
 import { rangeHeader } from '../cloud/collect.ts'
-import { ServerClock } from '../cloud/server-clock.ts'
+import { ServerClock } from '../server-clock.ts'
 import { type Fault, inWords, type Operation, type Wording } from '../cloud/trouble.ts'
 import { directoryOf, partsOf } from '../keys.ts'
 import { either } from '../signals.ts'

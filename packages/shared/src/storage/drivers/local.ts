@@ -1,15 +1,18 @@
-import { chmod, open, readdir, readFile, stat } from 'node:fs/promises'
+import { chmod, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { BackupError, systemCode } from '@securyflex/shared/errors'
 import {
   createFileDurably,
   ensureDirectory,
   isTemporaryName,
+  privateFile,
   removeFileDurably,
   removeTemporaries,
+  temporaryName,
   writeFileDurably,
 } from '@securyflex/shared/files'
 import { directoryOf, partsOf } from '../keys.ts'
+import { ServerClock } from '../server-clock.ts'
 import { either, unlessAborted } from '../signals.ts'
 import type { ByteRange, Storage, StoredObject } from '../storage.ts'
 
@@ -19,12 +22,14 @@ export class LocalStorage implements Storage {
   readonly shown: string
   readonly #root: string
   readonly #signal: AbortSignal | undefined
+  readonly #clock: ServerClock
 
-  constructor(name: string, directory: string, signal?: AbortSignal) {
+  constructor(name: string, directory: string, signal?: AbortSignal, clock = new ServerClock()) {
     this.name = name
     this.#root = resolve(directory)
     this.shown = this.#root
     this.#signal = signal
+    this.#clock = clock
   }
 
   async put(key: string, body: Uint8Array): Promise<void> {
@@ -58,13 +63,16 @@ export class LocalStorage implements Storage {
     return this.#guard(() => this.#removeUnfinishedIn(this.#path(prefix.replace(/\/$/, ''))))
   }
 
+  /** The clock that dates its files: that of another machine, for a mounted directory. */
   now(): Promise<Date> {
-    return Promise.resolve(new Date())
+    return this.#clock.now(() =>
+      this.#guard(async () => this.#clock.observe(await dateOfNewFile(this.#root))),
+    )
   }
 
   /** A call that has begun ends by itself: the system cannot be asked to stop. Those who wait are told at once. */
   until(signal: AbortSignal): Storage {
-    return new LocalStorage(this.name, this.#root, either(this.#signal, signal))
+    return new LocalStorage(this.name, this.#root, either(this.#signal, signal), this.#clock)
   }
 
   async #removeUnfinishedIn(path: string): Promise<number> {
@@ -131,6 +139,21 @@ async function readPart(path: string, { start, length }: ByteRange): Promise<Buf
   const buffer = Buffer.alloc(Math.max(0, Math.min(length, size - start)))
   const { bytesRead } = await file.read(buffer, 0, buffer.length, start)
   return buffer.subarray(0, bytesRead)
+}
+
+/** When a file that is written below `directory` now is dated; undefined where none can be written. */
+async function dateOfNewFile(directory: string): Promise<Date | undefined> {
+  const path = temporaryName(join(directory, 'clock'))
+  try {
+    await using file = await open(path, 'wx', privateFile)
+    return (await file.stat()).mtime
+  } catch (error) {
+    // Nothing is there yet, or it is only read: then nothing is dated there either.
+    if (['ENOENT', 'EACCES', 'EPERM', 'EROFS'].includes(systemCode(error) ?? '')) return undefined
+    throw error
+  } finally {
+    await rm(path, { force: true })
+  }
 }
 
 /** Closes `directory` to others, as a repository's must be; creates it if needed. Clears its top level of unfinished files. */

@@ -1,7 +1,7 @@
 /** How long an answer's time is good enough to go on counting from, in ms: our own clock may drift. */
 const fresh = 60_000
 
-/** A server's own clock, from the `Date` of its answers, which has whole seconds and never runs ahead of it. */
+/** A place's own clock, from what it dates now: a server's answers, in whole seconds and never ahead of it, or a new file. */
 export class ServerClock {
   #said: { readonly time: number; readonly at: number } | undefined
 
