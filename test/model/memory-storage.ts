@@ -21,8 +21,8 @@ export class MemoryStorage implements Storage {
   }
 
   put(key: string, body: Uint8Array): Promise<void> {
-    this.#written(key)
     this.objects.set(key, { body: Buffer.from(body), modified: this.#clock() })
+    this.#written(key)
     return Promise.resolve()
   }
 
