@@ -33,17 +33,23 @@ export const copyStep: StepDefinition<'copy'> = {
       const isGood = await unlessBad(call, problems, () => readBack(call, run, to))
       if (isGood) logger.info(`${run}, which was brought to ${to.name} before, was read back there.`)
     }
-    for (const { run, from } of await findGaps(call, to)) {
-      const isGood = await unlessBad(call, problems, async () => {
-        const { segments, bytes } = await bring(call, run, from, to)
-        came.segments += segments
-        came.bytes += bytes
-        await call.passed('copy:sealed')
-        await readBack(call, run, to)
-      })
-      if (!isGood) continue
+    for (const gap of await findGaps(call, to)) {
+      const bad: BackupError[] = []
+      const from = await firstWhole(gap, (place) =>
+        unlessBad(call, bad, async () => {
+          const { segments, bytes } = await bring(call, gap.run, place, to)
+          came.segments += segments
+          came.bytes += bytes
+          await call.passed('copy:sealed')
+          await readBack(call, gap.run, to)
+        }),
+      )
+      if (from === undefined) {
+        problems.push(...bad)
+        continue
+      }
       came.backups += 1
-      logger.info(`${run}, which ${to.name} had missed, came there from ${from.name}.`)
+      logger.info(`${gap.run}, which ${to.name} had missed, came there from ${from.name}.`)
     }
     if (problems[0] !== undefined) throw problems[0]
     return came
@@ -71,16 +77,26 @@ async function unlessBad(
 
 interface Gap {
   readonly run: string
-  readonly from: Storage
+  /** All that have it: it may be damaged at one of them. */
+  readonly from: Storage[]
 }
 
-/** What `to` misses and its next prune would leave, newest first, each with a destination that has it. */
+/** The first place from which a backup came whole; undefined if it did from none. */
+async function firstWhole(
+  { from }: Gap,
+  bring: (place: Storage) => Promise<boolean>,
+): Promise<Storage | undefined> {
+  for (const place of from) if (await bring(place)) return place
+  return undefined
+}
+
+/** What `to` misses and its next prune would leave, newest first, each with the destinations that have it. */
 async function findGaps(call: StepCall<'copy'>, to: Storage): Promise<Gap[]> {
   const { payload, config, clock, signal, logger } = call
   const { source } = payload
   const { destinations, retention, timeZone } = settingsOf(config, source)
   const known = new Set(await listRuns(to, source))
-  const gaps: Gap[] = []
+  const gaps = new Map<string, Gap>()
   for (const from of destinations.filter((name) => name !== to.name).map((name) => storageOf(call, name))) {
     try {
       const runs = await listRuns(from, source)
@@ -89,8 +105,9 @@ async function findGaps(call: StepCall<'copy'>, to: Storage): Promise<Gap[]> {
       for (const run of runs.slice(0, most)) {
         if (known.has(run) || !wanted.has(run)) continue
         if (!(await wasLeftOut(call, from, run))) continue
-        known.add(run)
-        gaps.push({ run, from })
+        const gap = gaps.get(run) ?? { run, from: [] }
+        gap.from.push(from)
+        gaps.set(run, gap)
       }
     } catch (error) {
       signal.throwIfAborted()
@@ -99,7 +116,7 @@ async function findGaps(call: StepCall<'copy'>, to: Storage): Promise<Gap[]> {
       })
     }
   }
-  return gaps.sort((one, other) => other.run.localeCompare(one.run))
+  return [...gaps.values()].sort((one, other) => other.run.localeCompare(one.run))
 }
 
 /** A destination that was added later, or was not to have a backup, has missed nothing. */
