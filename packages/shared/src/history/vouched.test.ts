@@ -16,7 +16,7 @@ afterEach(async () => {
   await repository[Symbol.asyncDispose]()
 })
 
-async function report(run: string, outcome: 'verified' | 'failed'): Promise<void> {
+async function report(run: string, outcome: 'verified' | 'failed' | 'sealed'): Promise<void> {
   const at = parseRunId(run)?.time.toISOString() ?? ''
   const destinations: RunReport['destinations'] = [
     { name: 'local', outcome, stored: { segments: 1, bytes: 1 } },
@@ -57,6 +57,12 @@ describe('what was read back before', () => {
   it('is what the one before that names, if it did not: nobody may ever have read what it stored', async () => {
     await report(monday, 'verified')
     await report(tuesday, 'failed')
+    expect(await vouched(wednesday)).toEqual(await namedBy(monday))
+  })
+
+  it('is what the one before that names, if its report never came to say how its check ended', async () => {
+    await report(monday, 'verified')
+    await report(tuesday, 'sealed')
     expect(await vouched(wednesday)).toEqual(await namedBy(monday))
   })
 

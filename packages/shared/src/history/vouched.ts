@@ -3,6 +3,7 @@ import type { KeyRing } from '@securyflex/shared/keys'
 import { BackupReader, type OpenManifest, readBackup } from '@securyflex/shared/repository'
 import type { SegmentIndex } from '@securyflex/shared/segments'
 import type { Storage } from '@securyflex/shared/storage'
+import { readReport } from './history.ts'
 import { unsoundRuns } from './unsound.ts'
 
 /**
@@ -23,7 +24,8 @@ export async function vouchedIndex(
     for (let run = predecessor?.run; run !== undefined && !passed.has(run);) {
       const before = await readBackup(storage, source, run, keys)
       const unsound = await unsoundRuns(storage, keys, [run])
-      if (!unsound.has(run)) return await new BackupReader(storage, before).index()
+      if (!unsound.has(run) && !(await isUnfinished(storage, keys, source, run)))
+        return await new BackupReader(storage, before).index()
       passed.add(run)
       run = before.manifest.predecessor?.run
     }
@@ -33,4 +35,11 @@ export async function vouchedIndex(
     unreadable(error)
     return undefined
   }
+}
+
+/** Whether the report that lies here never came to say how the check ended: it may not have. */
+async function isUnfinished(storage: Storage, keys: KeyRing, source: string, run: string): Promise<boolean> {
+  const report = await readReport(storage, source, run, keys)
+  const here = report?.destinations.find(({ name }) => name === storage.name)
+  return here?.outcome === 'pending' || here?.outcome === 'sealed'
 }
