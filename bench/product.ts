@@ -25,6 +25,8 @@ export interface Installation extends AsyncDisposable {
   start(program: Program): Promise<ChildProcess>
   /** Backs `source` up once and waits for the run's end. */
   backup(source?: string): Promise<Backup>
+  /** Asks for a backup of each at once, and waits for the end of all. */
+  backUpAll(sources: readonly string[]): Promise<readonly Backup[]>
   /** Bytes of everything in the repository: segments, manifests, reports, keys. */
   stored(): number
   /** What the first worker, its client tools and the spool came to so far. */
@@ -92,7 +94,13 @@ export async function install(
       queues,
       workers,
       start,
-      backup: (source = config.sources[0]?.name ?? '') => backup(queues, source),
+      backup: async (source = config.sources[0]?.name ?? '') =>
+        resultOf(queues, await backUp(queues, source)),
+      // What came of them is asked for in the end: it takes nothing from those that are under way.
+      backUpAll: async (sources) => {
+        const ended = await Promise.all(sources.map((source) => backUp(queues, source)))
+        return Promise.all(ended.map((one) => resultOf(queues, one)))
+      },
       stored: () => bytesBelow(join(config.directory, 'repository')),
       peaks: () => watched.peaks(),
       [Symbol.asyncDispose]: () => stack.disposeAsync(),
@@ -151,7 +159,13 @@ async function stopProgram(child: ChildProcess): Promise<void> {
   await exit
 }
 
-async function backup(queues: Queues, source: string): Promise<Backup> {
+/** A run that has ended, and when it was asked for. */
+interface Ended {
+  readonly run: string
+  readonly at: Date
+}
+
+async function backUp(queues: Queues, source: string): Promise<Ended> {
   const at = new Date()
   const { run } = await requestRun(queues, newRunId(source, at), {
     v: 1,
@@ -161,6 +175,10 @@ async function backup(queues: Queues, source: string): Promise<Backup> {
     options: {},
   })
   await untilEnded(queues, run)
+  return { run, at }
+}
+
+async function resultOf(queues: Queues, { run, at }: Ended): Promise<Backup> {
   const dump = (await queues.get('dump').getJob(jobIds.dump(run, 0, 1))) as
     { returnvalue: DumpResult } | undefined
   if (dump === undefined) throw new Error(`${run} has no dump.`)
@@ -176,17 +194,18 @@ async function backup(queues: Queues, source: string): Promise<Backup> {
 }
 
 /** Between two looks, in ms; the times themselves are those of the queue. */
-const interval = 50
+const interval = 200
 
 /** Waits for a run's end. Those who wait at once look together, so that waiting costs Redis the same for any number. */
 async function untilEnded(queues: Queues, run: string): Promise<void> {
   const ended = new Promise<void>((resolve, reject) => {
     waiting.set(run, { resolve, reject })
   })
-  if (waiting.size === 1) void look(queues)
+  looking ??= look(queues).finally(() => (looking = undefined))
   await ended
 }
 
+let looking: Promise<void> | undefined
 const waiting = new Map<string, { resolve: () => void; reject: (error: unknown) => void }>()
 
 async function look(queues: Queues): Promise<void> {

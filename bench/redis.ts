@@ -25,7 +25,7 @@ export async function compareRedis(stage: Stage): Promise<Row[]> {
   const { queues, workers } = installation
 
   // What queues take however few runs they remember does not count.
-  await Promise.all(old.map((name) => installation.backup(name)))
+  await installation.backUpAll(old)
   const later = await expire(installation, 1, workers[0])
   const before = await bytesIn(queues)
   const beforeEvents = await bytesIn(queues, isEvents)
@@ -97,7 +97,7 @@ const interval = 20
 /** The most that all keys take while these sources are backed up, in bytes. */
 async function peakDuring(installation: Installation, sources: readonly string[]): Promise<number> {
   let [peak, done] = [0, false]
-  const all = Promise.all(sources.map((name) => installation.backup(name))).finally(() => (done = true))
+  const all = installation.backUpAll(sources).finally(() => (done = true))
   const watching = async () => {
     while (!done) {
       peak = Math.max(peak, await bytesIn(installation.queues))

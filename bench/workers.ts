@@ -41,6 +41,6 @@ async function backlog(stage: Stage, workers: 1 | 2): Promise<number> {
   }
   await using installation = await install(stage, { BACKUP_CONFIG: file }, { worker, workers })
   const before = performance.now()
-  await Promise.all(names.map((name) => installation.backup(name)))
+  await installation.backUpAll(names)
   return (performance.now() - before) / 1000
 }
