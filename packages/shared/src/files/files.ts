@@ -1,7 +1,12 @@
-import { randomBytes } from 'node:crypto'
-import { link, lstat, mkdir, open, readdir, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { fsync as flush } from 'node:fs'
+import { link, lstat, mkdir, readdir, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 import { systemCode } from '@securyflex/shared/errors'
+import { byThreads, type Disk } from './near.ts'
+
+const fsync = promisify(flush)
 
 /** Only the owner may enter or list. */
 const privateDirectory = 0o700
@@ -9,11 +14,11 @@ const privateDirectory = 0o700
 export const privateFile = 0o600
 
 /** Creates `path` and its parents, each 0700, if they are not there; what it created survives a crash. */
-export async function ensureDirectory(path: string): Promise<void> {
+export async function ensureDirectory(path: string, disk = byThreads): Promise<void> {
   const first = await mkdir(path, { recursive: true, mode: privateDirectory })
   if (first === undefined) return
   for (let made = resolve(path); made.length >= first.length; made = dirname(made)) {
-    await syncDirectory(dirname(made))
+    await syncDirectory(dirname(made), disk)
   }
 }
 
@@ -21,26 +26,34 @@ export async function ensureDirectory(path: string): Promise<void> {
  * Writes `content` so that `path` holds either what it held before or all of `content`,
  * also after a crash: temporary name, fsync, rename, fsync of the directory (pgBackRest's rule).
  */
-export async function writeFileDurably(path: string, content: Uint8Array | string): Promise<void> {
-  const temporary = await writeTemporary(path, content)
+export async function writeFileDurably(
+  path: string,
+  content: Uint8Array | string,
+  disk = byThreads,
+): Promise<void> {
+  const temporary = await writeTemporary(path, content, disk)
   try {
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })
     throw error
   }
-  await syncDirectory(dirname(path))
+  await syncDirectory(dirname(path), disk)
 }
 
 /**
  * Like {@link writeFileDurably}, but never replaces: `false` if `path` exists already.
  * `link` is the one call that publishes a whole file and fails if the name is taken.
  */
-export async function createFileDurably(path: string, content: Uint8Array | string): Promise<boolean> {
-  const temporary = await writeTemporary(path, content)
+export async function createFileDurably(
+  path: string,
+  content: Uint8Array | string,
+  disk = byThreads,
+): Promise<boolean> {
+  const temporary = await writeTemporary(path, content, disk)
   const created = await linkUnlessTaken(temporary, path)
   // Also when another one was first: its name may not be on the disk yet, and the caller builds upon it.
-  await syncDirectory(dirname(path))
+  await syncDirectory(dirname(path), disk)
   return created
 }
 
@@ -53,7 +66,7 @@ export async function linkUnlessTaken(temporary: string, path: string): Promise<
     if (systemCode(error) === 'EEXIST') return false
     throw error
   } finally {
-    await rm(temporary, { force: true })
+    await ifThere(() => unlink(temporary))
   }
 }
 
@@ -68,17 +81,18 @@ export async function removeFileDurably(path: string): Promise<void> {
   await syncDirectory(dirname(path))
 }
 
-async function writeTemporary(path: string, content: Uint8Array | string): Promise<string> {
+async function writeTemporary(path: string, content: Uint8Array | string, disk: Disk): Promise<string> {
   const temporary = temporaryName(path)
-  const file = await open(temporary, 'wx', privateFile)
+  const file = await disk.open(temporary, 'wx', privateFile)
   try {
-    await file.writeFile(content)
-    await file.sync()
+    let rest: Uint8Array = typeof content === 'string' ? Buffer.from(content) : content
+    while (rest.length > 0) rest = rest.subarray(await disk.write(file, rest))
+    await fsync(file)
   } catch (error) {
     await rm(temporary, { force: true })
     throw error
   } finally {
-    await file.close()
+    await disk.close(file)
   }
   return temporary
 }
@@ -88,7 +102,8 @@ const temporaryPattern = /\.tmp-[0-9a-f]{12}$/
 
 /** A name beside `path` that no other execution uses; {@link isTemporaryName} knows it. */
 export function temporaryName(path: string): string {
-  return `${path}${temporaryMark}${randomBytes(6).toString('hex')}`
+  // A UUID begins with twelve random digits, and costs less than random bytes of its own.
+  return `${path}${temporaryMark}${randomUUID().replaceAll('-', '').slice(0, 12)}`
 }
 
 /** Whether a crash could have left a file of this name behind. */
@@ -106,10 +121,16 @@ const deadAfter = 24 * 60 * 60 * 1000
  * @returns how many
  */
 export async function removeTemporaries(directory: string, now: Date, of = ''): Promise<number> {
+  const names = (await ifThere(() => readdir(directory))) ?? []
+  const begin = of === '' ? '' : `${of}${temporaryMark}`
+  const paths = names.filter((name) => name.startsWith(begin)).map((name) => join(directory, name))
+  return removeDead(paths, now)
+}
+
+/** Of `paths`, removes what {@link removeTemporaries} would. @returns how many */
+export async function removeDead(paths: readonly string[], now: Date): Promise<number> {
   let removed = 0
-  for (const name of (await ifThere(() => readdir(directory))) ?? []) {
-    if (!isTemporaryName(name) || !name.startsWith(of === '' ? '' : `${of}${temporaryMark}`)) continue
-    const path = join(directory, name)
+  for (const path of paths.filter(isTemporaryName)) {
     const facts = await ifThere(() => lstat(path))
     if (facts?.isFile() !== true || now.getTime() - facts.mtimeMs < deadAfter) continue
     await rm(path, { force: true })
@@ -128,12 +149,12 @@ async function ifThere<T>(look: () => Promise<T>): Promise<T | undefined> {
 }
 
 /** What was created, renamed or removed in the directory `path` survives a crash after this. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
+export async function syncDirectory(path: string, disk = byThreads): Promise<void> {
+  const directory = await disk.open(path, 'r')
   try {
-    await directory.sync()
+    await fsync(directory)
   } finally {
-    await directory.close()
+    await disk.close(directory)
   }
 }
 

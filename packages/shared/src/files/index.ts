@@ -4,10 +4,12 @@ export {
   exists,
   freeSpace,
   isTemporaryName,
+  removeDead,
   removeFileDurably,
   removeTemporaries,
   privateFile,
   temporaryName,
   writeFileDurably,
 } from './files.ts'
+export { type Disk, DiskBelow } from './near.ts'
 export { writeStreamDurably } from './stream.ts'

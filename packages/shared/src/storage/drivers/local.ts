@@ -1,11 +1,14 @@
-import { chmod, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, open, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { BackupError, systemCode } from '@securyflex/shared/errors'
 import {
   createFileDurably,
   ensureDirectory,
   isTemporaryName,
+  type Disk,
+  DiskBelow,
   privateFile,
+  removeDead,
   removeFileDurably,
   removeTemporaries,
   temporaryName,
@@ -23,30 +26,38 @@ export class LocalStorage implements Storage {
   readonly #root: string
   readonly #signal: AbortSignal | undefined
   readonly #clock: ServerClock
+  readonly #below: DiskBelow
 
-  constructor(name: string, directory: string, signal?: AbortSignal, clock = new ServerClock()) {
+  constructor(
+    name: string,
+    directory: string,
+    signal?: AbortSignal,
+    clock = new ServerClock(),
+    below = new DiskBelow(directory),
+  ) {
     this.name = name
     this.#root = resolve(directory)
     this.shown = this.#root
     this.#signal = signal
     this.#clock = clock
+    this.#below = below
   }
 
   async put(key: string, body: Uint8Array): Promise<void> {
-    await this.#write(key, (path) => writeFileDurably(path, body))
+    await this.#write(key, (path, disk) => writeFileDurably(path, body, disk))
   }
 
   async putIfAbsent(key: string, body: Uint8Array): Promise<boolean> {
-    return this.#write(key, (path) => createFileDurably(path, body))
+    return this.#write(key, (path, disk) => createFileDurably(path, body, disk))
   }
 
   async get(key: string, range?: ByteRange): Promise<Buffer | undefined> {
     const path = this.#path(key)
-    return this.#ifThere(() => (range === undefined ? readFile(path) : readPart(path, range)))
+    return this.#ifThere((disk) => (range === undefined ? disk.read(path) : readPart(path, range)))
   }
 
   async stat(key: string): Promise<StoredObject | undefined> {
-    const facts = await this.#ifThere(() => stat(this.#path(key)))
+    const facts = await this.#ifThere((disk) => disk.stat(this.#path(key)))
     if (facts?.isFile() !== true) return undefined
     return { key, size: facts.size, modified: facts.mtime }
   }
@@ -72,20 +83,21 @@ export class LocalStorage implements Storage {
 
   /** A call that has begun ends by itself: the system cannot be asked to stop. Those who wait are told at once. */
   until(signal: AbortSignal): Storage {
-    return new LocalStorage(this.name, this.#root, either(this.#signal, signal), this.#clock)
+    return new LocalStorage(this.name, this.#root, either(this.#signal, signal), this.#clock, this.#below)
   }
 
   async #removeUnfinishedIn(path: string): Promise<number> {
-    let removed = await removeTemporaries(path, await this.now())
-    for (const entry of (await this.#ifThere(() => readdir(path, { withFileTypes: true }))) ?? []) {
+    const entries = (await this.#ifThere((disk) => disk.names(path))) ?? []
+    const unfinished = entries.filter(({ name }) => isTemporaryName(name)).map(({ name }) => join(path, name))
+    let removed = unfinished.length === 0 ? 0 : await removeDead(unfinished, await this.now())
+    for (const entry of entries) {
       if (entry.isDirectory()) removed += await this.#removeUnfinishedIn(join(path, entry.name))
     }
     return removed
   }
 
   async *#walk(directory: string, prefix: string): AsyncGenerator<StoredObject> {
-    const entries =
-      (await this.#ifThere(() => readdir(join(this.#root, directory), { withFileTypes: true }))) ?? []
+    const entries = (await this.#ifThere((disk) => disk.names(join(this.#root, directory)))) ?? []
     for (const entry of entries) {
       const key = `${directory}${entry.name}`
       if (entry.isDirectory()) {
@@ -97,18 +109,25 @@ export class LocalStorage implements Storage {
     }
   }
 
-  async #write<T>(key: string, write: (path: string) => Promise<T>): Promise<T> {
+  async #write<T>(key: string, write: (path: string, disk: Disk) => Promise<T>): Promise<T> {
     const path = this.#path(key)
     return this.#guard(async () => {
-      await ensureDirectory(dirname(path))
-      return write(path)
+      const disk = await this.#below.get()
+      try {
+        return await write(path, disk)
+      } catch (error) {
+        // Its directory is not there yet, which is so once for most.
+        if (systemCode(error) !== 'ENOENT') throw error
+        await ensureDirectory(dirname(path), disk)
+        return write(path, disk)
+      }
     })
   }
 
-  async #ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {
+  async #ifThere<T>(read: (disk: Disk) => Promise<T>): Promise<T | undefined> {
     return this.#guard(async () => {
       try {
-        return await read()
+        return await read(await this.#below.get())
       } catch (error) {
         // A directory is no object.
         if (systemCode(error) === 'ENOENT' || systemCode(error) === 'EISDIR') return undefined
