@@ -166,19 +166,18 @@ describe('scrub', () => {
   })
 })
 
+/** Copies of the backups at two destinations. */
+async function twoPlaces(name: string) {
+  const [local, far] = [join(await copy(`${name}-local`), 'repository'), join(await copy(name), 'repository')]
+  const config = directory.join(`${name}.yaml`)
+  const places = { local, far }
+  const lines = Object.entries(places).map(([at, path]) => `  ${at}: { kind: local, directory: ${path} }\n`)
+  await writeFile(config, `destinations:\n${lines.join('')}`)
+  return { far, env: { BACKUP_CONFIG: config, BACKUP_DIR: directory.join(name) } }
+}
+
 describe('a destination whose key record or repository.json is damaged', () => {
   /** `local` as it is, and `far`, a copy of it. */
-  async function twoPlaces(name: string) {
-    const [local, far] = [
-      join(await copy(`${name}-local`), 'repository'),
-      join(await copy(name), 'repository'),
-    ]
-    const config = directory.join(`${name}.yaml`)
-    const places = { local, far }
-    const lines = Object.entries(places).map(([at, path]) => `  ${at}: { kind: local, directory: ${path} }\n`)
-    await writeFile(config, `destinations:\n${lines.join('')}`)
-    return { far, env: { BACKUP_CONFIG: config, BACKUP_DIR: directory.join(name) } }
-  }
   const rows = (stdout: string, what: string) => stdout.match(new RegExp(what, 'gm'))?.length
 
   it('keeps nobody from the others, and is told with what mends it; a scrub mends the record', async () => {
@@ -380,6 +379,25 @@ describe('keep', () => {
       { what: 'keep', subject: old, detail: 'at local: before the move' },
     ])
     expect((await run(['keep', old], path)).status).toBe(3)
+  })
+
+  it('keeps it where it can, and says where it could not', async () => {
+    const { far, env } = await twoPlaces('kept-at-one')
+    await rename(far, directory.join('kept-at-one-away'))
+    await writeFile(far, '')
+    const kept = await run(['keep', old], env)
+    expect(kept.stdout).toBe(`${old} at local is kept until it is released.\n`)
+    expect(kept.stderr).toContain('It was not said at far, which does not answer.\nSay it again when it does')
+    expect(kept.status).toBe(6)
+    expect((await run(['list', '--destination', 'local'], env)).stdout).toMatch(
+      new RegExp(`^${old}.*readable, kept$`, 'm'),
+    )
+    const latest = await run(['keep', 'latest'], env)
+    expect(latest.stderr).toContain('Which backup is the latest is not known: far does not answer.')
+    expect(latest.status).toBe(6)
+    const elsewhere = await run(['keep', 'alone.20200101T000000Z.0001'], env)
+    expect(elsewhere.stderr).toContain('It was not said at far')
+    expect(elsewhere.status).toBe(6)
   })
 })
 

@@ -1,4 +1,5 @@
 import { BackupError, type ErrorCode } from '@securyflex/shared/errors'
+import { unsoundRuns } from '@securyflex/shared/history'
 import type { KeyRing } from '@securyflex/shared/keys'
 import {
   checkOwnDocuments,
@@ -8,7 +9,6 @@ import {
   listKeeps,
   readKept,
   timeOfRun,
-  unhealedRuns,
 } from '@securyflex/shared/repository'
 import type { Storage } from '@securyflex/shared/storage'
 
@@ -34,7 +34,10 @@ export interface ListedBackup {
     readonly at: string | null
     readonly reason: string | null
   } | null
-  /** Whether the newest scrub there found a segment of it missing or bad, and could not heal it; null if unknown. */
+  /**
+   * Whether it did not pass its checks there, or the newest scrub there found a segment of it missing or bad, and could
+   * not heal it; null if unknown. One whose run left no report there that can be read counts as passed.
+   */
   readonly incomplete: boolean | null
   /** Why it cannot be read. */
   readonly problem: string | null
@@ -63,13 +66,15 @@ export async function listBackups(
     if (problem !== undefined) problems.push(problem)
     for (const source of sources) {
       const keeps = await listKeeps(storage, source)
-      // Without its keys nothing there tells what the scrubs found.
-      const unhealed = problem === undefined ? await unhealedRuns(storage, source, keys) : undefined
-      for await (const found of findBackups(storage, source, keys)) {
+      const all = await Array.fromAsync(findBackups(storage, source, keys))
+      const runs = all.map(({ run }) => run)
+      // Without its keys nothing there tells what runs and scrubs found.
+      const unsound = problem === undefined ? await unsoundRuns(storage, keys, runs) : undefined
+      for (const found of all) {
         const { run, opened } = found
         // Without its key a word about a backup cannot be read: then it counts as kept.
         const kept = await readKept(storage, run, opened?.key, keeps)
-        const incomplete = unhealed?.has(run) ?? null
+        const incomplete = unsound?.has(run) ?? null
         backups.push({ ...listed(found, source, storage.name, keys), kept: shown(kept), incomplete })
       }
     }

@@ -1,4 +1,5 @@
 import type { Config } from '@securyflex/shared/config'
+import { BackupError } from '@securyflex/shared/errors'
 import { KeyRing } from '@securyflex/shared/keys'
 import { keepBackup, type Keeping, readBackup } from '@securyflex/shared/repository'
 import type { Command } from 'commander'
@@ -7,8 +8,9 @@ import { writeDown } from '../audit.ts'
 import { configure } from '../configuration.ts'
 import { examples } from '../output/examples.ts'
 import { print, printJson } from '../output/print.ts'
+import { throwAll } from '../output/report-error.ts'
 import { findPlaces } from '../places.ts'
-import { openNamed } from '../repositories.ts'
+import { answeringRepositories, openNamed } from '../repositories.ts'
 
 interface Flags {
   readonly release?: true
@@ -51,14 +53,51 @@ async function keepCommand(config: Config, backup: string, flags: Flags): Promis
   const action = flags.release ? 'release' : 'keep'
   const word: Keeping = { action, by: asker(), now: new Date(), reason: flags.reason }
   const results: Said[] = []
-  const storages = openNamed(config, flags.destination)
-  for (const { storage, run } of await findPlaces(config, storages, backup, flags.source)) {
+  const storages = await answeringRepositories(config, flags.destination)
+  const heard = new Set(storages.map(({ name }) => name))
+  const silent = openNamed(config, flags.destination).filter(({ name }) => !heard.has(name))
+  const [first] = silent
+  if (first !== undefined && backup === 'latest') throw whoseLatest(first.name)
+  const problems = silent.map(({ name }) => unsaid(name))
+  const places = await findPlaces(config, storages, backup, flags.source).catch((error: unknown) => {
+    // It may lie where nobody answers.
+    throw problems[0] !== undefined && isNotFound(error) ? problems[0] : error
+  })
+  for (const { storage, run } of places) {
     const [source = ''] = run.split('.')
-    const opened = await readBackup(storage, source, run, keys)
-    const changed = await keepBackup(storage, opened, word)
-    results.push({ run, destination: storage.name, kept: action === 'keep', changed })
+    try {
+      const opened = await readBackup(storage, source, run, keys)
+      const changed = await keepBackup(storage, opened, word)
+      results.push({ run, destination: storage.name, kept: action === 'keep', changed })
+    } catch (error) {
+      if (!(error instanceof BackupError)) throw error
+      problems.push(error)
+    }
   }
   await tell(config, results, flags)
+  throwAll(problems)
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof BackupError && error.code === 'BACKUP_NOT_FOUND'
+}
+
+/** A newer one may lie at a destination that is not asked now, and is asked the next time. */
+function whoseLatest(silent: string): BackupError {
+  return new BackupError(
+    'STORAGE_UNREACHABLE',
+    `Which backup is the latest is not known: ${silent} does not answer.`,
+    {
+      hint: 'Name the one that you mean; see what there is with: npx --no securyflex-backup list',
+    },
+  )
+}
+
+/** A prune there that does not hear of it follows the rules. */
+function unsaid(destination: string): BackupError {
+  return new BackupError('STORAGE_UNREACHABLE', `It was not said at ${destination}, which does not answer.`, {
+    hint: 'Say it again when it does: until then what is there follows the rules of retention.',
+  })
 }
 
 async function tell(config: Config, results: readonly Said[], { reason, json }: Flags): Promise<void> {
