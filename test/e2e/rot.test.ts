@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { KeyRing } from '@securyflex/shared/keys'
 import { BackupReader, checkBackup, layout, readBackup } from '@securyflex/shared/repository'
+import { listBackups } from '../../apps/cli/src/listing.ts'
 import { type Installation, startInstallation } from '../helpers/installation.ts'
 
 let installation: Installation
@@ -33,9 +34,11 @@ describe('a segment that goes bad', () => {
     const failed = await installation.ended(first)
     expect(failed.failedReason).toContain('[SEGMENT_TAMPERED]')
     await expect(readFile(path)).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(await listed(first)).toMatchObject({ state: 'readable', incomplete: true })
 
     const again = await installation.ended(await installation.request())
     expect(again.returnvalue).toMatchObject({ outcome: 'success' })
+    expect(await listed(again.id ?? '')).toMatchObject({ state: 'readable', incomplete: false })
     await expect(check(first)).resolves.toMatchObject({ listed: 0 })
     await worker.kill('SIGTERM')
   })
@@ -70,6 +73,13 @@ describe('a worker that is stopped and wakes up again', () => {
     await worker.kill('SIGTERM')
   })
 })
+
+/** What `list` shows of a run's backup. */
+async function listed(run: string): Promise<unknown> {
+  const { storage, source, config } = installation
+  const { backups } = await listBackups([storage], [source], new KeyRing(config.keys))
+  return backups.find((backup) => backup.run === run)
+}
 
 /** The file of an archive's second segment: the first one holds the time of the dump and never comes again. */
 async function segmentOf(run: string): Promise<string> {

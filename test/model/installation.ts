@@ -172,7 +172,7 @@ export class ModelInstallation {
         streams: [stream],
         stored: { segments: added.size, bytes: 0 },
         predecessor: referenced,
-        oldest: await oldestAllowed(storage, this.#clock().getTime() - startedAt.getTime()),
+        oldest: await oldestAllowed(storage, () => this.#clock().getTime() - startedAt.getTime()),
         now: this.#clock(),
         signal: new AbortController().signal,
       })

@@ -138,13 +138,29 @@ describe('sealing', () => {
     expect(await listRuns(repository.storage, source)).toEqual([newest, oldest])
   })
 
+  it('are told older ones apart by what has passed when the store has answered, however late', async () => {
+    const hour = 60 * 60 * 1000
+    let elapsed = hour
+    const answer = new Date('2026-03-20T01:00:00Z')
+    const slow = Object.create(repository.storage, {
+      now: {
+        value() {
+          elapsed = 9 * hour
+          return Promise.resolve(answer)
+        },
+      },
+    }) as typeof repository.storage
+    const age = (5 * 24 + 9 + 1) * hour
+    expect(await oldestAllowed(slow, () => elapsed)).toEqual(new Date(answer.getTime() - age))
+  })
+
   it('writes no manifest where the store did not keep what was stored again', async () => {
     const opened = await repository.backUp({ run: oldest, streams: { archive: content(1) } })
     const entries = [...(await indexOf(repository.storage, opened))].slice(-1)
     const [entry] = entries as [ListEntry]
     const week = new Date(Date.now() - 7 * 24 * 60 * 60 * 1000)
     await utimes(repository.pathOf({ segment: entry.id }), week, week)
-    const notBefore = await oldestAllowed(repository.storage, 0)
+    const notBefore = await oldestAllowed(repository.storage, () => 0)
     await expect(sealBackup({ ...(await sealing(entries)), oldest: notBefore })).rejects.toMatchObject({
       code: 'SEGMENT_MISSING',
       message: expect.stringContaining('did not keep'),

@@ -57,7 +57,7 @@ export async function copyBackup(copying: Copying): Promise<Copied> {
   const { manifest, key } = opened
   const options = { configured: copying.installation, installation: manifest.installation, now }
   const installation = await joinRepository(to, keys, manifest.key, options)
-  const oldest = await oldestAllowed(to, 0)
+  const oldest = await oldestAllowed(to, () => 0)
   const predecessor = await predecessorOf(to, source, keys, key)
   const reader = new BackupReader(from, opened)
   const lacking = await lackingOf(reader, predecessor?.index)

@@ -188,19 +188,21 @@ function isName(installation: string): boolean {
 /**
  * Makes sure that a repository is ours to write and to prune: it bears the configured name, or, where neither has
  * one, some configured key opens one of its key records. One without key records has nothing to tell by.
+ * @returns whose it is; undefined if there is no repository
  * @throws OTHER_INSTALLATION
  */
 export async function refuseForeign(
   storage: Storage,
   keys: KeyRing,
   installation: string | undefined,
-): Promise<void> {
+): Promise<string | undefined> {
   const owner = await readInstallation(storage)
-  if (owner === undefined || owner === installation) return
+  if (owner === undefined || owner === installation) return owner
   if (installation !== undefined || isName(owner)) throw otherInstallation(storage, owner)
-  if (keys.empty) return
-  for await (const _ of openedKeys(storage, keys)) return
+  if (keys.empty) return owner
+  for await (const _ of openedKeys(storage, keys)) return owner
   if ((await readKeyRecords(storage)).length > 0) throw otherInstallation(storage, owner)
+  return owner
 }
 
 function otherInstallation(storage: Storage, owner: string | undefined): BackupError {

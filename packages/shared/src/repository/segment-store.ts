@@ -17,11 +17,12 @@ const drift = hour
 
 /**
  * How old a segment may be at a store, by its clock, that a run names and the backup before does not: so old that it
- * might be reused when the run began, `elapsed` ms ago.
+ * might be reused when the run began.
+ * @param elapsed ms since then; asked when the store has said what time it is there, which may take it long
  */
-export async function oldestAllowed(storage: Storage, elapsed: number): Promise<Date> {
-  const age = Math.min(reusedUntil + elapsed + drift, gracePeriod)
-  return new Date((await storage.now()).getTime() - age)
+export async function oldestAllowed(storage: Storage, elapsed: () => number): Promise<Date> {
+  const now = await storage.now()
+  return new Date(now.getTime() - Math.min(reusedUntil + elapsed() + drift, gracePeriod))
 }
 
 export function sealedFacts(sealed: Uint8Array): Pick<ListEntry, 'sealedLength' | 'sealedHash'> {

@@ -44,6 +44,9 @@ export async function sweep(
   removal: Removal,
 ): Promise<Swept> {
   const { storage, source, keys, signal } = options
+  const oldest = (await storage.now()).getTime() - gracePeriod
+  const isYoung = ({ modified }: StoredObject) => modified.getTime() > oldest
+  if (!(await hasOld(options, isYoung))) return nothingSwept
   const sweeping = new Sweeping(options, removal)
   const missing = new Set(staying)
   for await (const backup of findBackups(storage, source, keys)) {
@@ -55,8 +58,6 @@ export async function sweep(
   if (gone !== undefined)
     return { ...nothingSwept, unswept: `${gone} is there no more, and nobody here removed it` }
   await Condemnation.forgetOld(storage, source, removal)
-  const oldest = (await storage.now()).getTime() - gracePeriod
-  const isYoung = ({ modified }: StoredObject) => modified.getTime() > oldest
   for await (const object of storage.list(layout.segments(source))) {
     signal.throwIfAborted()
     if (!isYoung(object)) await sweeping.take(object, isYoung)
@@ -65,6 +66,19 @@ export async function sweep(
   await sweeping.removeTaken(isYoung)
   await forgetWords(options, removal, isYoung)
   return sweeping.done
+}
+
+/** Whether anything is old enough to go: where nothing is, what backups name need not be read, which is all of them. */
+async function hasOld(
+  { storage, source }: SweepOptions,
+  isYoung: (object: StoredObject) => boolean,
+): Promise<boolean> {
+  // What an earlier sweep said goes after an hour already.
+  for await (const _ of storage.list(layout.sweeps(source))) return true
+  for (const prefix of [layout.segments(source), layout.keeps(source)]) {
+    for await (const object of storage.list(prefix)) if (!isYoung(object)) return true
+  }
+  return false
 }
 
 class Sweeping {
