@@ -2,6 +2,7 @@ import type { Connection } from '@securyflex/shared/config'
 import type { Client } from 'pg'
 import { dumpGlobals } from './dump.ts'
 import { oneRow } from './rows.ts'
+import { versionNumber } from './server-facts.ts'
 import type { Tools } from './tools.ts'
 
 /** What pg_dumpall wrote for a server, and the state of its catalogs then. */
@@ -72,15 +73,13 @@ const catalogs: readonly (readonly [name: string, since: number])[] = [
  * all of them. pg_dumpall runs after this was asked; who finds the same afterwards finds what it read.
  */
 async function stateOf(client: Client): Promise<string | undefined> {
-  const { version } = await oneRow<{ version: number }>(
-    client,
-    `SELECT current_setting('server_version_num')::int AS version`,
-  )
+  const version = await versionNumber(client)
   const names = catalogs.filter(([, since]) => version >= since).map(([name]) => `pg_catalog.${name}`)
   // What fails would end the transaction, and the snapshot with it.
   const { may } = await oneRow<{ may: boolean }>(
     client,
-    `SELECT bool_and(has_table_privilege(name, 'SELECT')) AS may FROM unnest($1::text[]) AS name`,
+    `SELECT current_setting('is_superuser') = 'on'
+         OR (SELECT bool_and(has_table_privilege(name, 'SELECT')) FROM unnest($1::text[]) AS name) AS may`,
     [names],
   )
   if (!may) return undefined

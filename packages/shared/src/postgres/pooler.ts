@@ -11,12 +11,16 @@ import { oneRow } from './rows.ts'
  * that the first one, still open, has just used; without `openAnother` every pooler is refused.
  *
  * @param openAnother opens a second connection like the first one; it is closed again.
+ * @returns the id of the server's process behind `client`
  * @throws POOLER_REFUSED
  */
-export async function refusePooler(client: pg.Client, openAnother?: () => Promise<pg.Client>): Promise<void> {
+export async function refusePooler(
+  client: pg.Client,
+  openAnother?: () => Promise<pg.Client>,
+): Promise<number> {
   const answering = await processOf(client)
-  if (answering === announcedProcess(client)) return
-  if (openAnother !== undefined && !(await sharesProcesses(client, openAnother))) return
+  if (answering === announcedProcess(client)) return answering
+  if (openAnother !== undefined && !(await sharesProcesses(client, openAnother))) return answering
   throw new BackupError(
     'POOLER_REFUSED',
     `A connection pooler answers at ${client.host}:${String(client.port)}.`,

@@ -39,11 +39,11 @@ const listed = 10
  */
 export async function refuseUnreadable(client: pg.Client, selection?: Selection): Promise<void> {
   const chosen = await chooseRelations(client, selection)
+  // Read from no catalog, which a session that has just begun would have to get acquainted with.
   const { superuser, role, database, version } = await oneRow<Asker>(
     client,
-    `SELECT rolsuper AS superuser, rolname AS role, current_database() AS database,
-            current_setting('server_version_num')::int AS version
-       FROM pg_catalog.pg_roles WHERE rolname = current_user`,
+    `SELECT current_setting('is_superuser') = 'on' AS superuser, current_user AS role,
+            current_database() AS database, current_setting('server_version_num')::int AS version`,
   )
   if (superuser) return
   const asker = { superuser, role, database, version }

@@ -42,6 +42,7 @@ export async function serverFacts(client: pg.Client): Promise<ServerFacts> {
             has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_identify
        FROM pg_catalog.pg_database d WHERE d.datname = current_database()`,
   )
+  versions.set(client, row.number)
   return {
     versionNumber: row.number,
     major: majorOf(row.number),
@@ -69,12 +70,18 @@ function majorOf(versionNumber: number): number {
   return Math.floor(versionNumber / 10_000)
 }
 
+/** What a connection's server said; it is asked once. */
+const versions = new WeakMap<pg.Client, number>()
+
 /** `server_version_num` of the connection, e.g. 150018. */
 export async function versionNumber(client: pg.Client): Promise<number> {
+  const known = versions.get(client)
+  if (known !== undefined) return known
   const { number } = await oneRow<{ number: number }>(
     client,
     `SELECT current_setting('server_version_num')::int AS number`,
   )
+  versions.set(client, number)
   return number
 }
 

@@ -70,12 +70,6 @@ export async function endStaleSession(
   }
 }
 
-/** The server's process behind `client`. */
-export async function sessionProcess(client: pg.Client): Promise<number> {
-  const { pid } = await oneRow<{ pid: number }>(client, 'SELECT pg_catalog.pg_backend_pid() AS pid')
-  return pid
-}
-
 async function lock(client: pg.Client, name: string): Promise<void> {
   // hashtextextended came with version 11.
   const key = (await versionNumber(client)) >= 110_000 ? 'hashtextextended($1, 0)' : 'hashtext($1)::bigint'
