@@ -90,6 +90,7 @@ export class DumpWriter {
       }
       const last = cutter.end()
       if (last !== undefined) await take(last)
+      await list.finish()
     } finally {
       await list.close()
     }

@@ -15,14 +15,13 @@ import {
   refuseUnreadable,
   sameServer,
   serverFacts,
-  sessionProcess,
   takeFingerprint,
   type Tool,
 } from '@securyflex/shared/postgres'
 import { addChild, type DumpResult, isCancelled, jobIds } from '@securyflex/shared/queue'
 import { longestRun, predecessorOf, prepareRepositories } from '@securyflex/shared/repository'
 import { discard } from '@securyflex/shared/segments'
-import { type Attempt, type RunSpool, spoolCipher } from '@securyflex/shared/spool'
+import { type Attempt, type RunSpool, spoolCipher, unlessDamaged } from '@securyflex/shared/spool'
 import type { DataKey } from '@securyflex/shared/keys'
 import type { Storage } from '@securyflex/shared/storage'
 import { storageOf } from './context.ts'
@@ -54,9 +53,9 @@ export const dumpStep: StepDefinition<'dump'> = {
       throw isGone(error) && payload.database !== undefined ? vanished(payload.source, error) : error
     })
     try {
-      await refusePooler(client, open)
+      const backend = await refusePooler(client, open)
       await refuseUnreadable(client, payload.options.selection)
-      return await dumpFrom(call, client, limited)
+      return await dumpFrom(call, client, backend, limited)
     } finally {
       await client.end()
     }
@@ -76,7 +75,13 @@ function vanished(source: string, cause: BackupError): BackupError {
   })
 }
 
-async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSignal): Promise<DumpResult> {
+/** @param backend the id of the server's process behind `client` */
+async function dumpFrom(
+  call: StepCall<'dump'>,
+  client: Client,
+  backend: number,
+  limited: AbortSignal,
+): Promise<DumpResult> {
   const { payload, config, clock } = call
   const startedAt = clock().toISOString()
   const connection = sameServer(requireSource(config, payload.source, payload.database).connection, client)
@@ -86,7 +91,6 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
   const { selection } = payload.options
   const warnings = await warningsOf(call, client)
   await endEarlierAttempt(call, client)
-  const backend = await sessionProcess(client)
 
   const snapshot = await holdSnapshot(client, `securyflex-backup ${payload.source}`)
   const stop = new AbortController()
@@ -96,9 +100,10 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
     const { attempt, token, writer, vanished } = await beginAttempt(call, signal, backend)
     await using _ = writer
     const streams: WrittenStream[] = []
+    const show = progressOf(call, writer)
     const keep = async (stream: WrittenStream) => {
       streams.push(stream)
-      await showProgress(call, writer, stream.kind)
+      await show(stream.kind)
     }
     await keep(await writer.write('globals', readGlobals(tools, connection, client, signal)))
     const fingerprint = await takeFingerprint(client, payload.options.fingerprint, selection)
@@ -106,7 +111,7 @@ async function dumpFrom(call: StepCall<'dump'>, client: Client, limited: AbortSi
       await keep(await writer.write('fingerprint', [Buffer.from(JSON.stringify(fingerprint))]))
     }
     const archive = dumpArchive(tools, connection, snapshot.id, signal, selection)
-    await keep(await writeArchive(call, writer, archive))
+    await keep(await writeArchive(writer, archive, show))
     await snapshot.confirm()
     await writer.finish()
     await refuseIfAllDropped(attempt, payload.destinations)
@@ -144,8 +149,8 @@ async function warningsOf({ config, payload }: StepCall<'dump'>, client: Client)
 /** A worker that stopped without dying still holds its snapshot and the source's lock. The job is ours now. */
 async function endEarlierAttempt({ spool, payload }: StepCall<'dump'>, client: Client): Promise<void> {
   const run = spool.run(payload.run)
-  const token = await run.current()
-  const facts = token === undefined ? undefined : await run.attempt(token).facts()
+  const token = await unlessDamaged(run.current())
+  const facts = token === undefined ? undefined : await unlessDamaged(run.attempt(token).facts())
   if (facts?.backend !== undefined) await endStaleSession(client, facts.backend, applicationName)
 }
 
@@ -244,27 +249,23 @@ async function findPredecessors(sought: Sought): Promise<(Found | undefined)[]> 
 const wantsNothing: KnownSegments = { has: () => true }
 
 /** pg_dump's output; what does not begin like an archive is no backup, whatever its exit status says. */
-async function writeArchive(call: StepCall<'dump'>, writer: DumpWriter, tool: Tool): Promise<WrittenStream> {
+async function writeArchive(writer: DumpWriter, tool: Tool, show: Show): Promise<WrittenStream> {
   // Heard below; until then a tool that dies while its output is read must not count as unheard.
   tool.done.catch(() => undefined)
-  const stream = await writer.write('archive', watched(call, writer, tool))
+  const stream = await writer.write('archive', watched(tool, show))
   await tool.done
   return stream
 }
 
-async function* watched(call: StepCall<'dump'>, writer: DumpWriter, tool: Tool): AsyncGenerator<Buffer> {
-  let [first, lastShown] = [true, 0]
+async function* watched(tool: Tool, show: Show): AsyncGenerator<Buffer> {
+  let first = true
   for await (const chunk of tool.stdout as AsyncIterable<Buffer>) {
     if (first && !looksLikeArchive(chunk)) throw notAnArchive()
     first = false
     yield chunk
     // It has been copied into its segment.
     discard(chunk)
-    const now = performance.now()
-    if (now - lastShown > progressInterval) {
-      lastShown = now
-      await showProgress(call, writer, 'archive')
-    }
+    await show('archive')
   }
   if (first) throw notAnArchive()
 }
@@ -272,13 +273,19 @@ async function* watched(call: StepCall<'dump'>, writer: DumpWriter, tool: Tool):
 /** Between two notes of progress, in ms. */
 const progressInterval = 500
 
-async function showProgress({ job }: StepCall<'dump'>, writer: DumpWriter, stream: string): Promise<void> {
-  await job.updateProgress({
-    stream,
-    bytes: writer.bytes,
-    newBytes: writer.newBytes,
-    batches: writer.batches,
-  })
+/** Shows what has come of a stream, if it was not shown just now. */
+type Show = (stream: string) => Promise<void>
+
+/** A dump that takes no longer than the interval has nothing to show: its result follows. */
+function progressOf({ job }: StepCall<'dump'>, writer: DumpWriter): Show {
+  let last = performance.now()
+  return async (stream) => {
+    const now = performance.now()
+    if (now - last < progressInterval) return
+    last = now
+    const { bytes, newBytes, batches } = writer
+    await job.updateProgress({ stream, bytes, newBytes, batches })
+  }
 }
 
 function notAnArchive(): BackupError {

@@ -31,7 +31,7 @@ export const encryptStep: StepDefinition<'encrypt'> = {
     const dropped = await place.attempt.dropped()
     for (const destination of facts.destinations) {
       if (dropped.has(destination)) {
-        if (!(await batch.isDone(destination))) await release(place, destination, [])
+        if (!batch.isDone(destination)) await release(place, destination, [])
         continue
       }
       const id = jobIds.batch(run, attempt, payload.batch)

@@ -1,5 +1,6 @@
 import type { BackupError } from '@securyflex/shared/errors'
 import type { ListEntry } from '@securyflex/shared/segments'
+import { unlessDamaged } from '@securyflex/shared/spool'
 import { failureText } from './failure.ts'
 import type { Place } from './place.ts'
 import type { StepCall } from './step.ts'
@@ -11,7 +12,7 @@ export async function dropAll(
 ): Promise<void> {
   const { run, attempt: token } = call.payload
   const attempt = call.spool.run(run).attempt(token)
-  const facts = await attempt.facts()
+  const facts = await unlessDamaged(attempt.facts())
   for (const destination of facts?.destinations ?? []) await attempt.drop(destination, failureText(error))
 }
 

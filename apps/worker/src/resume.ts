@@ -1,5 +1,5 @@
 import { asBackupError } from '@securyflex/shared/errors'
-import { queueName } from '@securyflex/shared/queue'
+import { endOf, queueName } from '@securyflex/shared/queue'
 import type { Job } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 
@@ -12,9 +12,12 @@ export async function resumeRun({ queues, logger }: WorkerContext, job: Job): Pr
   // A message that was sent again is no reason for another backup.
   if (id === undefined || job.queueName === queueName('notify')) return
   try {
-    const run = await queues.get('run').getJob(id)
-    if (run?.finishedOn === undefined || (job.processedOn ?? 0) <= run.finishedOn) return
-    if (!(await run.isFailed())) return
+    const runs = queues.get('run')
+    // All that is asked in the ordinary course, after each step.
+    const ended = await endOf(queues, id)
+    if (ended === undefined || (job.processedOn ?? 0) <= ended) return
+    const run = await runs.getJob(id)
+    if (run === undefined || !(await run.isFailed())) return
     await run.retry('failed')
     logger.info(`A step of ${id} was retried, so the run goes on.`, { run: id })
   } catch (error) {

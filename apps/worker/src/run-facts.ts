@@ -10,10 +10,11 @@ import {
   type Results,
 } from '@securyflex/shared/queue'
 import { parseRunId } from '@securyflex/shared/repository'
+import { unlessDamaged } from '@securyflex/shared/spool'
 import type { Job } from 'bullmq'
 import type { WorkerContext } from './context.ts'
 import { type Failure, readFailure } from './failure.ts'
-import type { Came, DestinationFacts, RunFacts } from './run-plan.ts'
+import { type Came, type DestinationFacts, lostPlace, type RunFacts } from './run-plan.ts'
 
 /** What came back from a run's children, read from the queues. */
 export async function gatherFacts(
@@ -116,15 +117,21 @@ async function laneFailure(
     const id = jobIds.batch(run, dump.attempt, batch)
     const upload = await came('upload', id, destination)
     if (upload?.value !== undefined && 'segments' in upload.value) continue
-    const earlier =
-      (await came('compress', id))?.failure ?? (await came('encrypt', id))?.failure ?? upload?.failure
-    if (earlier !== undefined) return earlier
+    const steps = [await came('compress', id), await came('encrypt', id), upload]
+    const failure = steps.find((one) => one?.failure !== undefined)?.failure
+    if (failure !== undefined) return failure
+    if (steps.some((one) => isSuperseded(one?.value))) return lostPlace
     return { code: 'INTERNAL', reason: `Batch ${String(batch)} did not arrive at ${destination}.` }
   }
   return undefined
 }
 
+function isSuperseded(value: object | undefined): boolean {
+  return value !== undefined && 'skipped' in value && value.skipped === 'superseded'
+}
+
+/** None where a power cut damaged what says so: the steps say that themselves. */
 async function droppedReasons({ spool }: WorkerContext, run: string): Promise<ReadonlyMap<string, string>> {
-  const token = await spool.run(run).current()
+  const token = await unlessDamaged(spool.run(run).current())
   return token === undefined ? new Map() : spool.run(run).attempt(token).dropped()
 }

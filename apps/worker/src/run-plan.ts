@@ -98,6 +98,12 @@ function isLost(standings: readonly Standing[]): boolean {
   return standings.every(({ failure }) => failure?.code === 'SPOOL_DAMAGED')
 }
 
+/** Why a step of the attempt that counts had nothing to do: it found no trace of it. */
+export const lostPlace: Failure = {
+  code: 'SPOOL_DAMAGED',
+  reason: 'What the spool had of this backup is gone.',
+}
+
 function dumpOf({ dumps }: RunFacts): DumpResult | undefined {
   const value = dumps.at(-1)?.value
   return value === undefined || 'skipped' in value ? undefined : value
@@ -116,6 +122,7 @@ function stand({ destination, lane, seal, verify, prune }: DestinationFacts): St
 }
 
 function skippedFailure(why: string): Failure {
+  if (why === 'superseded') return lostPlace
   return { code: 'INTERNAL', reason: `The step did nothing: ${why}.` }
 }
 

@@ -244,6 +244,8 @@ async function addChildren(
   const { source, database, requestedAt } = request
   const { options, destinations } = plan
   const common = { v: 1 as const, run: id, source }
+  const { retentionDays } = request.options
+  const kept = retentionDays === undefined ? {} : { retentionDays }
   const at = (destination: string, { attempt }: DumpResult) => jobIds.destination(id, attempt, destination)
   switch (next.do) {
     case 'dump':
@@ -255,20 +257,18 @@ async function addChildren(
       })
     case 'seal':
       for (const destination of next.destinations) {
-        const payload = { ...common, destination, requestedAt, options, dump: next.dump }
+        const payload = { ...common, destination, requestedAt, options, dump: next.dump, ...kept }
         await addChild(queues, id, 'seal', at(destination, next.dump), payload)
       }
       return
     case 'verify':
       for (const destination of next.destinations) {
-        await addChild(queues, id, 'verify', at(destination, next.dump), { ...common, destination })
+        await addChild(queues, id, 'verify', at(destination, next.dump), { ...common, destination, ...kept })
       }
       return
     case 'prune':
       for (const destination of next.destinations) {
-        const { retentionDays } = request.options
-        const payload = { ...common, destination, ...(retentionDays === undefined ? {} : { retentionDays }) }
-        await addChild(queues, id, 'prune', at(destination, next.dump), payload)
+        await addChild(queues, id, 'prune', at(destination, next.dump), { ...common, destination, ...kept })
       }
       return
     case 'notify': {

@@ -2,9 +2,11 @@ import { BackupError } from '@securyflex/shared/errors'
 import {
   type DumpedStream,
   findInAny,
+  listRuns,
   longestRun,
+  type OpenManifest,
   predecessorOf,
-  readInstallation,
+  readBackup,
   refuseForeign,
   sealBackup,
   oldestAllowed,
@@ -15,58 +17,87 @@ import type { Storage } from '@securyflex/shared/storage'
 import { storageOf } from './context.ts'
 import { sealerOf } from './place.ts'
 import { type StepCall, type StepDefinition, warner } from './step.ts'
+import { addSuccessor } from './successor.ts'
 import { productVersion } from './version.ts'
 
 /** Makes the backup exist at one destination. */
 export const sealStep: StepDefinition<'seal'> = {
   step: 'seal',
   async work(call) {
-    const { payload, spool, keys, clock, signal } = call
-    const { run, source, destination, dump } = payload
-    const storage = storageOf(call, destination)
-    const runSpool = spool.run(run)
-    if ((await runSpool.current()) !== dump.attempt) return { skipped: 'superseded' }
-    const attempt = runSpool.attempt(dump.attempt)
-    const facts = await attempt.facts()
-    if (facts === undefined) return { skipped: 'superseded' }
-    const elapsed = clock().getTime() - new Date(dump.startedAt).getTime()
-    refuseTooLate(elapsed)
-    // The key of the attempt, not today's: it sealed the segments that this manifest names.
-    const key = facts.key === null ? undefined : await keys.open(facts.key)
-    const writing = { key, installation: await ownInstallation(call, storage) }
-    const predecessor = await predecessorOf(storage, source, keys, key, warner(call))
-    const added = await addedAt(attempt, destination, dump.batches)
-    if (predecessor !== undefined) {
-      const kinds = dump.streams.map(({ kind }) => kind)
-      const lacking = await lackingOf(attempt, kinds, [added, predecessor.index])
-      const older = await findInAny({ storage, source, keys, key, lacking })
-      for (const entry of older) predecessor.index.add(entry)
-    }
-    const opened = await sealBackup({
-      storage,
-      writing,
-      sealer: sealerOf(key),
-      keys,
-      facts: factsOf(call),
-      streams: dump.streams.map((stream) => ({
-        ...stream,
-        entries: () => located(attempt, stream.kind, added, predecessor?.index),
-      })),
-      stored: { segments: added.size, bytes: sealedBytes(added) },
-      predecessor,
-      oldest: await oldestAllowed(storage, elapsed),
-      now: clock(),
-      signal,
-    })
+    const storage = storageOf(call, call.payload.destination)
+    const opened = await sealOrFind(call, storage)
+    if (opened === undefined) return { skipped: 'superseded' }
+    await addSuccessor(call, 'verify')
     const { sealedAt, stored } = opened.manifest
     return { sealedAt, stored, manifest: opened.hash }
   },
 }
 
+/** Where the spool has not kept what sealing needs, an earlier execution may have sealed before it was lost. */
+async function sealOrFind(call: StepCall<'seal'>, storage: Storage): Promise<OpenManifest | undefined> {
+  try {
+    return (await seal(call, storage)) ?? (await sealedBefore(call, storage))
+  } catch (error) {
+    if (!(error instanceof BackupError) || error.code !== 'SPOOL_DAMAGED') throw error
+    const before = await sealedBefore(call, storage)
+    if (before === undefined) throw error
+    return before
+  }
+}
+
+/** The manifest of this attempt, if it is there. */
+async function sealedBefore(
+  { payload: { source, run, dump }, keys }: StepCall<'seal'>,
+  storage: Storage,
+): Promise<OpenManifest | undefined> {
+  if (!(await listRuns(storage, source)).includes(run)) return undefined
+  const opened = await readBackup(storage, source, run, keys)
+  return opened.manifest.attempt === dump.attempt ? opened : undefined
+}
+
+/** @returns undefined if the attempt no longer counts */
+async function seal(call: StepCall<'seal'>, storage: Storage): Promise<OpenManifest | undefined> {
+  const { payload, spool, keys, clock, signal } = call
+  const { run, source, destination, dump } = payload
+  const runSpool = spool.run(run)
+  if ((await runSpool.current()) !== dump.attempt) return undefined
+  const attempt = runSpool.attempt(dump.attempt)
+  const facts = await attempt.facts()
+  if (facts === undefined) return undefined
+  const elapsed = () => clock().getTime() - new Date(dump.startedAt).getTime()
+  refuseTooLate(elapsed())
+  // The key of the attempt, not today's: it sealed the segments that this manifest names.
+  const key = facts.key === null ? undefined : await keys.open(facts.key)
+  const writing = { key, installation: await ownInstallation(call, storage) }
+  const predecessor = await predecessorOf(storage, source, keys, key, warner(call))
+  const added = await addedAt(attempt, destination, dump.batches)
+  if (predecessor !== undefined) {
+    const kinds = dump.streams.map(({ kind }) => kind)
+    const lacking = await lackingOf(attempt, kinds, [added, predecessor.index])
+    const older = await findInAny({ storage, source, keys, key, lacking })
+    for (const entry of older) predecessor.index.add(entry)
+  }
+  return sealBackup({
+    storage,
+    writing,
+    sealer: sealerOf(key),
+    keys,
+    facts: factsOf(call),
+    streams: dump.streams.map((stream) => ({
+      ...stream,
+      entries: () => located(attempt, stream.kind, added, predecessor?.index),
+    })),
+    stored: { segments: added.size, bytes: sealedBytes(added) },
+    predecessor,
+    oldest: await oldestAllowed(storage, elapsed),
+    now: clock(),
+    signal,
+  })
+}
+
 /** The installation whose repository this is, made sure to be ours still. */
 async function ownInstallation({ keys, config }: StepCall<'seal'>, storage: Storage): Promise<string> {
-  await refuseForeign(storage, keys, config.installation)
-  const installation = await readInstallation(storage)
+  const installation = await refuseForeign(storage, keys, config.installation)
   if (installation !== undefined) return installation
   throw new BackupError('STORAGE_REFUSED', `The repository in ${storage.shown} is gone.`, {
     hint: 'See what happened to its place; the next run makes a new one.',
@@ -104,9 +135,19 @@ function factsOf({ payload }: StepCall<'seal'>) {
 async function addedAt(attempt: Attempt, destination: string, batches: number): Promise<SegmentIndex> {
   const index = new SegmentIndex()
   for (let number = 1; number <= batches; number++) {
-    for (const entry of (await attempt.batch(number).doneEntries(destination)) ?? []) index.add(entry)
+    const entries = await attempt.batch(number).doneEntries(destination)
+    if (entries === undefined) throw nothingOf(number, destination)
+    for (const entry of entries) index.add(entry)
   }
   return index
+}
+
+/** A destination is sealed when it has every batch. */
+function nothingOf(batch: number, destination: string): BackupError {
+  const what = `The spool does not say what ${destination} has of batch ${String(batch)}.`
+  return new BackupError('SPOOL_DAMAGED', what, {
+    hint: 'The backup is made again from a new dump; check the disk if this recurs.',
+  })
 }
 
 /** What the streams need and nobody knows to be there, each once. */

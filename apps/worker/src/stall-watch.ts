@@ -56,7 +56,7 @@ export class StallWatch {
   async #count(destination: string): Promise<{ done: number; waiting: number }> {
     const counts = { done: 0, waiting: 0 }
     for await (const batch of this.#attempt.batches()) {
-      if (await batch.isDone(destination)) counts.done += 1
+      if (batch.isDone(destination)) counts.done += 1
       else if ((await batch.state()) === 'sealed') counts.waiting += 1
     }
     return counts
@@ -69,7 +69,7 @@ export class StallWatch {
     const hint = 'See its queue on the dashboard for what it said.'
     await this.#leaveOut(destination, new BackupError('STALLED', what, { hint }))
     for await (const batch of this.#attempt.batches()) {
-      if (await batch.isDone(destination)) continue
+      if (batch.isDone(destination)) continue
       await batch.markDone(destination, [])
       await batch.freeIfDone(this.#destinations)
     }

@@ -1,6 +1,7 @@
 import { asBackupError, BackupError } from '@securyflex/shared/errors'
 import { storeSegment } from '@securyflex/shared/repository'
 import { discard, type ListEntry } from '@securyflex/shared/segments'
+import { unlessDamaged } from '@securyflex/shared/spool'
 import { storageOf } from './context.ts'
 import { drop, DropWatch } from './drop.ts'
 import { release } from './lane.ts'
@@ -25,7 +26,7 @@ export const uploadStep: StepDefinition<'upload'> = {
     return { segments: entries.length, bytes: entries.reduce((sum, entry) => sum + entry.sealedLength, 0) }
   },
   async gaveUp(call, error) {
-    const place = await placeOf(call, call.payload)
+    const place = await unlessDamaged(placeOf(call, call.payload))
     if (place === undefined) return
     const { run, destination } = call.payload
     await drop(call, { run, attempt: place.attempt }, destination, error)

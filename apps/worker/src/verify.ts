@@ -2,6 +2,7 @@ import { vouchedIndex } from '@securyflex/shared/history'
 import { BackupReader, checkBackup, readBackup, setAside } from '@securyflex/shared/repository'
 import { storageOf } from './context.ts'
 import type { StepDefinition } from './step.ts'
+import { addSuccessor } from './successor.ts'
 
 /**
  * Reads back and opens what the run stored at one destination, what no good backup before it vouches for, and today's
@@ -17,7 +18,7 @@ export const verifyStep: StepDefinition<'verify'> = {
       call.logger.warn('The backup before this one cannot be read, so every segment is opened.', { error })
     })
     const reader = new BackupReader(storage, opened)
-    return checkBackup(storage, reader, {
+    const checked = await checkBackup(storage, reader, {
       predecessor,
       full: false,
       now: clock(),
@@ -27,5 +28,7 @@ export const verifyStep: StepDefinition<'verify'> = {
       },
       onBad: (entry) => setAside(storage, payload.source, entry, clock()),
     })
+    await addSuccessor(call, 'prune')
+    return checked
   },
 }

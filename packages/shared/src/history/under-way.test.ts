@@ -46,7 +46,7 @@ describe('runs under way', () => {
     for (const outcome of ['success', 'degraded', 'failed', 'cancelled'] as const) await reported(outcome, 1)
     await reported('running', 2)
     await reported('running', 60, 40)
-    await reported('running', 60, 50)
+    await reported('running', 61, 50)
     const sealed = await reported('running', 3)
     expect((await underWay(sealed)).sort((a, b) => a - b)).toEqual([2, 40])
   })

@@ -36,26 +36,25 @@ local function ended(id)
   return redis.call('EXISTS', jobs .. id) == 0 or redis.call('HEXISTS', jobs .. id, 'finishedOn') == 1
 end
 
-local all, by, mine = 0, {}, false
-local claims = redis.call('HGETALL', held)
-for i = 1, #claims, 2 do
-  if claims[i] ~= run and ended(claims[i]) then
-    redis.call('HDEL', held, claims[i])
-  else
-    all = all + 1
-    by[claims[i + 1]] = (by[claims[i + 1]] or 0) + 1
-    if claims[i] == run then mine = true end
-  end
-end
-
 local function leave()
   redis.call('ZREM', queue, run)
   redis.call('HDEL', servers, run)
 end
-if mine or must then
+if must or redis.call('HEXISTS', held, run) == 1 then
   redis.call('HSET', held, run, server)
   leave()
   return ''
+end
+
+local all, by = 0, {}
+local claims = redis.call('HGETALL', held)
+for i = 1, #claims, 2 do
+  if ended(claims[i]) then
+    redis.call('HDEL', held, claims[i])
+  else
+    all = all + 1
+    by[claims[i + 1]] = (by[claims[i + 1]] or 0) + 1
+  end
 end
 
 redis.call('ZADD', queue, 'NX', now, run)

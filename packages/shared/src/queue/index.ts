@@ -39,7 +39,7 @@ export {
   shownSubject,
 } from './pause.ts'
 export { jobOptions, runsAreKept } from './policy.ts'
-export { addChild, Queues } from './queues.ts'
+export { addChild, endOf, Queues } from './queues.ts'
 export {
   type Asking,
   countOverlaps,

@@ -61,18 +61,14 @@ const dumpResult = z.object({
 })
 export type DumpResult = z.infer<typeof dumpResult>
 
-const seal = z.object({
-  v,
-  run,
-  source: name,
-  destination: name,
+const atDestination = z.object({ v, run, source: name, destination: name })
+/** Days only where the run was asked for with them: the rest of the rules is the worker's configuration. */
+const beforePrune = atDestination.extend({ retentionDays: z.int().min(1).optional() })
+const seal = beforePrune.extend({
   requestedAt: z.iso.datetime(),
   options: runOptionsSchema,
   dump: dumpResult,
 })
-const atDestination = z.object({ v, run, source: name, destination: name })
-/** Days only where the run was asked for with them: the rest of the rules is the worker's configuration. */
-const prune = atDestination.extend({ retentionDays: z.int().min(1).optional() })
 /** A schedule's slot, which asks for the scrub of each destination; or the scrub of one, for that slot. */
 const scrub = z.object({
   v,
@@ -96,8 +92,8 @@ const payloads = {
   encrypt: compress,
   upload,
   seal,
-  verify: atDestination,
-  prune,
+  verify: beforePrune,
+  prune: beforePrune,
   notify,
   copy: atDestination,
   scrub,

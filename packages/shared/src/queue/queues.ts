@@ -62,6 +62,12 @@ export class Queues {
   }
 }
 
+/** When `run` ended, in ms since 1970; undefined while it goes on, and of one that is not there. */
+export async function endOf(queues: Queues, run: string): Promise<number | undefined> {
+  const ended = await queues.redis.hget(queues.get('run').toKey(run), 'finishedOn')
+  return ended === null ? undefined : Number(ended)
+}
+
 /** A run's children: the run waits for them, and judges their failures itself (docs/queues.md). */
 export async function addChild<S extends Step>(
   queues: Queues,
@@ -72,7 +78,7 @@ export async function addChild<S extends Step>(
   destination?: string,
 ): Promise<void> {
   // A child that exists is left alone: adding one that has failed again would be waited for without end.
-  if ((await queues.get(step, destination).getJob(id)) !== undefined) return
+  if ((await queues.redis.exists(queues.get(step, destination).toKey(id))) === 1) return
   const parent = { id: run, queue: `${prefix}:${queueName('run')}` }
   await queues.add(step, id, payload, { parent, ignoreDependencyOnFailure: true }, destination)
 }

@@ -13,7 +13,7 @@ export async function bookedBytes(spool: Spool): Promise<number> {
   const before = seenFreed.get(spool)
   const freed = new Set<string>()
   let total = 0
-  for (const run of await spool.runs()) {
+  for (const run of spool.runs()) {
     for (const attempt of await spool.run(run).attempts()) {
       for await (const batch of attempt.batches()) {
         const bytes = before?.has(batch.directory) === true ? undefined : await batch.reserved()
@@ -40,7 +40,7 @@ export async function admit(
     options.signal.throwIfAborted()
     await batch.reserve(reservationOf(largestBatch))
     if ((await bookedBytes(spool)) <= spool.limit) return
-    await batch.remove()
+    batch.remove()
     await options.whileWaiting()
     await delay(pollInterval * (1 + Math.random()), undefined, { signal: options.signal })
   }

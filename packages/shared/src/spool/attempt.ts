@@ -1,13 +1,20 @@
-import { open, readdir, readFile, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  createFileDurably,
-  ensureDirectory,
-  isTemporaryName,
-  writeFileDurably,
-} from '@securyflex/shared/files'
+import { crc32 } from 'node:zlib'
+import { isTemporaryName } from '@securyflex/shared/files'
 import type { KeyRecord } from '@securyflex/shared/keys'
-import { Batch, ifThere } from './batch.ts'
+import { Batch } from './batch.ts'
+import { SpoolFile } from './file.ts'
+import {
+  createNote,
+  ifThere,
+  longestNote,
+  makeDirectory,
+  namesIn,
+  readNote,
+  turn,
+  writeNote,
+} from './notes.ts'
 import { damaged } from './records.ts'
 import { inSpool } from './trouble.ts'
 
@@ -31,6 +38,10 @@ export interface StreamEntry {
 }
 
 const streamEntryLength = 36
+/** A list is read in pieces of so many bytes, of which each is whole entries. */
+const listChunk = Math.floor(longestNote / streamEntryLength) * streamEntryLength
+/** Not the checksum of zeros, which is what a power cut leaves. */
+const noEntries = 1
 const factsName = 'attempt.json'
 const batchesName = 'batches'
 const droppedPrefix = 'failed.'
@@ -45,17 +56,22 @@ export class Attempt {
   }
 
   async begin(facts: AttemptFacts): Promise<void> {
-    await inSpool(async () => {
-      await ensureDirectory(join(this.#directory, batchesName))
-      await ensureDirectory(join(this.#directory, 'streams'))
-      await writeFileDurably(join(this.#directory, factsName), JSON.stringify(facts))
+    await inSpool(() => {
+      makeDirectory(join(this.#directory, batchesName))
+      makeDirectory(join(this.#directory, 'streams'))
+      writeNote(join(this.#directory, factsName), JSON.stringify(facts))
     })
   }
 
-  /** Undefined if the attempt was removed. */
+  /** Undefined if the attempt was removed. @throws SPOOL_DAMAGED */
   async facts(): Promise<AttemptFacts | undefined> {
-    const text = await ifThere(() => readFile(join(this.#directory, factsName), 'utf8'))
-    return text === undefined ? undefined : (JSON.parse(text) as AttemptFacts)
+    const path = join(this.#directory, factsName)
+    const text = await ifThere(() => readNote(path))
+    try {
+      return text === undefined ? undefined : (JSON.parse(text.toString()) as AttemptFacts)
+    } catch (cause) {
+      throw damaged(path, cause)
+    }
   }
 
   /** The batch of this number; batches count from 1. */
@@ -64,7 +80,8 @@ export class Attempt {
   }
 
   async *batches(): AsyncGenerator<Batch> {
-    for (const name of (await ifThere(() => readdir(join(this.#directory, batchesName)))) ?? []) {
+    for (const name of (await ifThere(() => namesIn(join(this.#directory, batchesName)))) ?? []) {
+      await turn()
       yield new Batch(join(this.#directory, batchesName, name))
     }
   }
@@ -75,16 +92,16 @@ export class Attempt {
    */
   async drop(destination: string, reason: string): Promise<void> {
     const path = join(this.#directory, `${droppedPrefix}${destination}`)
-    await ifThere(() => inSpool(() => createFileDurably(path, reason)))
+    await ifThere(() => inSpool(() => createNote(path, reason)))
   }
 
   /** The destinations that were dropped, with the reasons. */
   async dropped(): Promise<Map<string, string>> {
-    const names = (await ifThere(() => readdir(this.#directory))) ?? []
+    const names = (await ifThere(() => namesIn(this.#directory))) ?? []
     const reasons = new Map<string, string>()
     for (const name of names.filter((name) => name.startsWith(droppedPrefix) && !isTemporaryName(name))) {
-      const reason = await ifThere(() => readFile(join(this.#directory, name), 'utf8'))
-      reasons.set(name.slice(droppedPrefix.length), reason ?? '')
+      const reason = await ifThere(() => readNote(join(this.#directory, name)))
+      reasons.set(name.slice(droppedPrefix.length), reason?.toString() ?? '')
     }
     return reasons
   }
@@ -95,47 +112,68 @@ export class Attempt {
    */
   async noteTrouble(destination: string, now: Date): Promise<Date> {
     const path = join(this.#directory, `${troublePrefix}${destination}`)
-    await ifThere(() => inSpool(() => createFileDurably(path, now.toISOString())))
-    const since = await ifThere(() => readFile(path, 'utf8'))
-    return since === undefined ? now : new Date(since)
+    await ifThere(() => inSpool(() => createNote(path, now.toISOString())))
+    const since = new Date((await ifThere(() => readNote(path)))?.toString() ?? '')
+    // Gone, or what a power cut left.
+    return Number.isNaN(since.getTime()) ? now : since
   }
 
   /** Notes that `destination` took something. */
   async forgetTrouble(destination: string): Promise<void> {
-    await inSpool(() => rm(join(this.#directory, `${troublePrefix}${destination}`), { force: true }))
+    await inSpool(() => {
+      rmSync(join(this.#directory, `${troublePrefix}${destination}`), { force: true })
+    })
   }
 
-  /** Opens the list of stream `kind` for appending; entries are held until {@link StreamList.close}. */
+  /** Opens the list of stream `kind` for appending; it is whole after {@link StreamList.finish}. */
   async writeStreamList(kind: string): Promise<StreamList> {
-    return new StreamList(await open(join(this.#directory, 'streams', `${kind}.list`), 'wx', 0o600))
+    return inSpool(() => new StreamList(SpoolFile.create(join(this.#directory, 'streams', `${kind}.list`))))
   }
 
   /**
    * The segments of stream `kind` in order.
-   * @throws SPOOL_DAMAGED if the list is gone or ends in the middle of an entry
+   * @throws SPOOL_DAMAGED if the list is gone or, after what is there of it, if it is not whole
    */
   async *readStreamList(kind: string): AsyncGenerator<StreamEntry> {
     const path = join(this.#directory, 'streams', `${kind}.list`)
-    const file = await ifThere(() => open(path, 'r'))
+    const file = await ifThere(() => SpoolFile.open(path))
     if (file === undefined) throw damaged(path)
-    let rest = Buffer.alloc(0)
-    for await (const chunk of file.createReadStream()) {
-      const bytes = Buffer.concat([rest, chunk as Buffer])
-      const whole = bytes.length - (bytes.length % streamEntryLength)
-      for (let at = 0; at < whole; at += streamEntryLength) {
-        yield { id: bytes.subarray(at, at + 32), plainLength: bytes.readUInt32BE(at + 32) }
+    let checksum = noEntries
+    try {
+      for (let length = listChunk; length === listChunk;) {
+        const bytes = Buffer.allocUnsafe(listChunk)
+        length = await file.fill(bytes)
+        for (let at = 0; at + streamEntryLength <= length; at += streamEntryLength) {
+          const entry = bytes.subarray(at, at + streamEntryLength)
+          const plainLength = entry.readUInt32BE(32)
+          if (plainLength === 0) {
+            if (!entry.equals(endOf(checksum))) throw damaged(path)
+            return
+          }
+          checksum = crc32(entry, checksum)
+          yield { id: entry.subarray(0, 32), plainLength }
+        }
       }
-      rest = bytes.subarray(whole)
+      throw damaged(path)
+    } finally {
+      await file.close()
     }
-    if (rest.length > 0) throw damaged(path)
   }
+}
+
+/** What stands behind the last entry of a list: a segment of no length, and the checksum of all before. */
+function endOf(checksum: number): Buffer {
+  const bytes = Buffer.alloc(streamEntryLength)
+  bytes.writeUInt32BE(checksum)
+  return bytes
 }
 
 /** The order of a stream's segments as the dump writes it down. */
 export class StreamList {
-  readonly #file: Awaited<ReturnType<typeof open>>
+  readonly #file: SpoolFile
+  #checksum = noEntries
 
-  constructor(file: Awaited<ReturnType<typeof open>>) {
+  constructor(file: SpoolFile) {
     this.#file = file
   }
 
@@ -143,9 +181,17 @@ export class StreamList {
     const bytes = Buffer.alloc(streamEntryLength)
     entry.id.copy(bytes, 0)
     bytes.writeUInt32BE(entry.plainLength, 32)
-    await inSpool(() => this.#file.appendFile(bytes))
+    this.#checksum = crc32(bytes, this.#checksum)
+    await inSpool(() => this.#file.append([bytes]))
   }
 
+  /** Makes the list whole. */
+  async finish(): Promise<void> {
+    await inSpool(() => this.#file.append([endOf(this.#checksum)]))
+    await this.close()
+  }
+
+  /** Does nothing if the list is closed already. */
   async close(): Promise<void> {
     await this.#file.close()
   }

@@ -1,9 +1,18 @@
-import { readdir, readFile, rename, rm } from 'node:fs/promises'
+import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { systemCode } from '@securyflex/shared/errors'
-import { ensureDirectory, exists, temporaryName, writeFileDurably } from '@securyflex/shared/files'
+import { crc32 } from 'node:zlib'
+import { temporaryName } from '@securyflex/shared/files'
 import { decodeEntry, encodeEntry, type ListEntry, listEntryLength } from '@securyflex/shared/segments'
-import { type BatchRecord, readRecords, recordOverhead, RecordWriter, type SpoolCipher } from './records.ts'
+import { removeFile } from './file.ts'
+import { ifThere, makeDirectory, namesIn, readNote, removeDirectory, writeNote } from './notes.ts'
+import {
+  type BatchRecord,
+  damaged,
+  readRecords,
+  recordOverhead,
+  RecordWriter,
+  type SpoolCipher,
+} from './records.ts'
 import { inSpool } from './trouble.ts'
 
 /** How far a batch has come. `gone`: its attempt is over and removed. `freed`: every destination is done. */
@@ -38,31 +47,32 @@ export class Batch {
 
   /** Makes the directory and books `bytes` of the spool's limit. */
   async reserve(bytes: number): Promise<void> {
-    await inSpool(async () => {
-      await ensureDirectory(this.#directory)
-      await writeFileDurably(join(this.#directory, reservationName), String(bytes))
+    await inSpool(() => {
+      makeDirectory(this.#directory)
+      writeNote(join(this.#directory, reservationName), String(bytes))
     })
   }
 
-  /** Gives back the directory and what it booked. */
-  async remove(): Promise<void> {
-    await rm(this.#directory, { recursive: true, force: true })
+  /** Removes the batch with all that it has and booked. */
+  remove(): void {
+    removeDirectory(this.#directory)
   }
 
   /** Bytes booked; 0 once the batch is freed. */
   async reserved(): Promise<number> {
-    const text = await ifThere(() => readFile(join(this.#directory, reservationName), 'utf8'))
-    return text === undefined ? 0 : Number(text)
+    const text = await ifThere(() => readNote(join(this.#directory, reservationName)))
+    // A power cut may have left something else than a number.
+    return Number(text?.toString() ?? 0) || 0
   }
 
   /** Whether the batch gave its room back for good; one that is only being made books soon. */
   async isFreed(): Promise<boolean> {
-    const names = (await ifThere(() => readdir(this.#directory))) ?? []
+    const names = (await ifThere(() => namesIn(this.#directory))) ?? []
     return !names.includes(reservationName) && names.some((name) => name.startsWith(doneName('')))
   }
 
   async state(): Promise<BatchState> {
-    const names = await ifThere(() => readdir(this.#directory))
+    const names = await ifThere(() => namesIn(this.#directory))
     if (names === undefined) return 'gone'
     if (!names.includes(reservationName)) return 'freed'
     return (['sealed', 'packed'] as const).find((state) => names.includes(state)) ?? 'raw'
@@ -90,7 +100,7 @@ export class Batch {
       await writer.abandon()
       throw error
     }
-    await rm(join(this.#directory, from), { force: true })
+    await ifThere(() => removeFile(join(this.#directory, from)))
   }
 
   read(file: BatchFile, cipher: SpoolCipher): AsyncGenerator<BatchRecord> {
@@ -100,29 +110,48 @@ export class Batch {
   /** Records what `destination` holds of this batch now. */
   async markDone(destination: string, entries: readonly ListEntry[]): Promise<void> {
     const path = join(this.#directory, doneName(destination))
-    await inSpool(() => writeFileDurably(path, Buffer.concat(entries.map(encodeEntry))))
+    const bytes = Buffer.concat(entries.map(encodeEntry))
+    await inSpool(() => {
+      writeNote(path, Buffer.concat([bytes, checksumOf(bytes)]))
+    })
   }
 
-  /** What {@link markDone} recorded; undefined if the destination is not done. */
+  /**
+   * What {@link markDone} recorded; undefined if the destination is not done.
+   * @throws SPOOL_DAMAGED
+   */
   async doneEntries(destination: string): Promise<ListEntry[] | undefined> {
-    const bytes = await ifThere(() => readFile(join(this.#directory, doneName(destination))))
-    if (bytes === undefined) return undefined
+    const path = join(this.#directory, doneName(destination))
+    const content = await ifThere(() => readNote(path))
+    if (content === undefined) return undefined
+    const bytes = content.subarray(0, -checksumBytes)
+    if (!checksumOf(bytes).equals(content.subarray(bytes.length))) throw damaged(path)
     return Array.from({ length: bytes.length / listEntryLength }, (_, index) =>
       decodeEntry(bytes, index * listEntryLength),
     )
   }
 
-  async isDone(destination: string): Promise<boolean> {
-    return exists(join(this.#directory, doneName(destination)))
+  isDone(destination: string): boolean {
+    return existsSync(join(this.#directory, doneName(destination)))
   }
 
   /** Frees the batch's room if each of `destinations` is done. The records of what was done stay. */
   async freeIfDone(destinations: readonly string[]): Promise<void> {
-    const names = await ifThere(() => readdir(this.#directory))
+    const names = await ifThere(() => namesIn(this.#directory))
     if (names === undefined || !destinations.every((name) => names.includes(doneName(name)))) return
-    for (const file of ['raw', 'packed', 'sealed', reservationName]) {
-      await rm(join(this.#directory, file), { force: true })
-    }
+    // Not what another execution of a step is writing: it is to find its file where it left it.
+    await this.#unlink((['raw', 'packed', 'sealed'] as const).filter((file) => names.includes(file)))
+    rmSync(join(this.#directory, reservationName), { force: true })
+  }
+
+  /** Removes everything but the small files. */
+  async empty(): Promise<void> {
+    const names = (await ifThere(() => namesIn(this.#directory))) ?? []
+    await this.#unlink(names.filter((name) => name !== reservationName && !name.startsWith(doneName(''))))
+  }
+
+  async #unlink(names: readonly string[]): Promise<void> {
+    for (const name of names) await ifThere(() => removeFile(join(this.#directory, name)))
   }
 }
 
@@ -150,21 +179,20 @@ export class BatchWriter {
   /** Makes the file visible, whole. */
   async publish(): Promise<void> {
     await this.#records.finish()
-    await rename(this.#temporary, this.#path)
+    renameSync(this.#temporary, this.#path)
   }
 
   async abandon(): Promise<void> {
     await this.#records.close()
-    await rm(this.#temporary, { force: true })
+    await ifThere(() => removeFile(this.#temporary))
   }
 }
 
-/** What `read` gives, or undefined if the file or directory is not there (any more). */
-export async function ifThere<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read()
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined
-    throw error
-  }
+const checksumBytes = 4
+
+/** Of what a destination holds; not that of nothing, nor of zeros, which is what a power cut leaves. */
+function checksumOf(entries: Buffer): Buffer {
+  const bytes = Buffer.alloc(checksumBytes)
+  bytes.writeUInt32BE(crc32(entries, 1))
+  return bytes
 }

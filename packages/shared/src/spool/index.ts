@@ -11,3 +11,4 @@ export {
 export { removeAbandoned } from './janitor.ts'
 export { type BatchRecord, type SpoolCipher, spoolCipher } from './records.ts'
 export { type RunSpool, Spool } from './spool.ts'
+export { unlessDamaged } from './trouble.ts'

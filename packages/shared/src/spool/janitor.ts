@@ -18,7 +18,7 @@ export async function removeAbandoned(
 ): Promise<string[]> {
   await spool.removeUnfinished(now)
   const removed: string[] = []
-  for (const id of await spool.runs()) {
+  for (const id of spool.runs()) {
     const run = spool.run(id)
     const touched = await run.lastTouched()
     if (touched === undefined || !isDue(id, touched)) continue

@@ -1,9 +1,10 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { BackupError } from '@securyflex/shared/errors'
 import type { DataKey } from '@securyflex/shared/keys'
 import { type CompressionCode, discard, longestSegment, type Payload } from '@securyflex/shared/segments'
+import { SpoolFile } from './file.ts'
+import { ifThere } from './notes.ts'
 import { inSpool } from './trouble.ts'
 
 /** One segment on its way: plain, compressed or sealed, according to the file it is in. */
@@ -45,21 +46,21 @@ export function spoolCipher(key: DataKey | undefined): SpoolCipher {
 
 /** Writes a batch file record by record; `finish` makes it whole. */
 export class RecordWriter {
-  readonly #file: FileHandle
+  readonly #file: SpoolFile
   readonly #cipher: SpoolCipher
   #count = 0
   #bytes = 0
   /** The record that is on its way to the disk while the next one is made. */
   #writing: Promise<void> = Promise.resolve()
 
-  private constructor(file: FileHandle, cipher: SpoolCipher) {
+  private constructor(file: SpoolFile, cipher: SpoolCipher) {
     this.#file = file
     this.#cipher = cipher
   }
 
   /** Creates `path`, which must not exist. */
   static async create(path: string, cipher: SpoolCipher): Promise<RecordWriter> {
-    return new RecordWriter(await inSpool(() => open(path, 'wx', 0o600)), cipher)
+    return new RecordWriter(await inSpool(() => SpoolFile.create(path)), cipher)
   }
 
   /** Bytes written so far, those on their way included. */
@@ -105,16 +106,11 @@ export class RecordWriter {
   /** Does nothing if the file is closed already. */
   async close(): Promise<void> {
     await Promise.allSettled([this.#writing])
-    if (this.#file.fd >= 0) await this.#file.close()
+    await this.#file.close()
   }
 
-  async #append(parts: Buffer[]): Promise<void> {
-    let rest = parts
-    while (rest.length > 0) {
-      const left = rest
-      const { bytesWritten } = await inSpool(() => this.#file.writev(left))
-      rest = after(rest, bytesWritten)
-    }
+  async #append(parts: readonly Buffer[]): Promise<void> {
+    await inSpool(() => this.#file.append(parts))
   }
 
   #hide(header: Buffer, plain: Buffer): Buffer[] {
@@ -131,27 +127,18 @@ function checksum(header: Buffer, payload: Buffer): Buffer {
   return bytes
 }
 
-/** What is left of `parts` behind the first `count` bytes. */
-function after(parts: Buffer[], count: number): Buffer[] {
-  let skipped = count
-  return parts.flatMap((part) => {
-    const taken = Math.min(skipped, part.length)
-    skipped -= taken
-    return taken === part.length ? [] : [part.subarray(taken)]
-  })
-}
-
 /**
  * The records of a batch file, one at a time. Their payloads are the caller's to discard.
- * @throws SPOOL_DAMAGED if the file is cut short or altered
+ * @throws SPOOL_DAMAGED if the file is not there, cut short or altered
  */
 export async function* readRecords(path: string, cipher: SpoolCipher): AsyncGenerator<BatchRecord> {
-  const file = await open(path, 'r')
+  const file = await ifThere(() => SpoolFile.open(path))
+  if (file === undefined) throw damaged(path)
   // Hidden payloads are read into one place, one after the other; others are handed on as they are read.
   let place: Buffer = Buffer.alloc(0)
   try {
+    let header = await readExactly(file, Buffer.alloc(recordHeaderLength), path)
     for (let count = 0; ; count++) {
-      const header = await readExactly(file, Buffer.alloc(recordHeaderLength), path)
       const plainLength = header.readUInt32BE(32)
       const length = header.readUInt32BE(36)
       if (plainLength === 0) {
@@ -159,9 +146,13 @@ export async function* readRecords(path: string, cipher: SpoolCipher): AsyncGene
         return
       }
       if (length > longestPayload) throw damaged(path)
-      if (cipher === undefined) place = Buffer.allocUnsafeSlow(length)
-      else if (length > place.length) place = enlarged(place, length)
-      const hidden = await readExactly(file, place.subarray(0, length), path)
+      // The next header comes with it: each read is a trip to another thread.
+      const both = length + recordHeaderLength
+      if (cipher === undefined) place = Buffer.allocUnsafeSlow(both)
+      else if (both > place.length) place = enlarged(place, both)
+      const read = await readExactly(file, place.subarray(0, both), path)
+      const hidden = read.subarray(0, length)
+      const next = Buffer.from(read.subarray(length))
       yield {
         id: header.subarray(0, 32),
         plainLength,
@@ -171,6 +162,7 @@ export async function* readRecords(path: string, cipher: SpoolCipher): AsyncGene
         },
         destinations: bits(header.readUInt32BE(40)),
       }
+      header = next
     }
   } finally {
     if (cipher !== undefined) discard(place)
@@ -206,14 +198,8 @@ function show(header: Buffer, hidden: Buffer, cipher: SpoolCipher, path: string)
   }
 }
 
-/** Fills `bytes` from the file. */
-async function readExactly(file: FileHandle, bytes: Buffer, path: string): Promise<Buffer> {
-  let filled = 0
-  while (filled < bytes.length) {
-    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled)
-    if (bytesRead === 0) throw damaged(path)
-    filled += bytesRead
-  }
+async function readExactly(file: SpoolFile, bytes: Buffer, path: string): Promise<Buffer> {
+  if ((await file.fill(bytes)) < bytes.length) throw damaged(path)
   return bytes
 }
 

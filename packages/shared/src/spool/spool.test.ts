@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { appendFile, mkdir, mkdtemp, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
@@ -12,6 +12,7 @@ import {
   removeAbandoned,
   reservationOf,
   Spool,
+  unlessDamaged,
 } from './index.ts'
 
 let directory: string
@@ -75,7 +76,7 @@ describe('an attempt', () => {
       destinations: ['local', 'far'],
     })
     expect(await spool.run('shop.1').current()).toBe('aaaaaaaa')
-    expect(await spool.runs()).toEqual(['shop.1'])
+    expect(spool.runs()).toEqual(['shop.1'])
   })
 
   it('removes what earlier attempts left, and their bookings', async () => {
@@ -102,7 +103,7 @@ describe('an attempt', () => {
     await attempt.batch(1).reserve(1000)
     await spool.run('shop.1').remove()
     await spool.run('shop.1').remove()
-    expect(await spool.runs()).toEqual([])
+    expect(spool.runs()).toEqual([])
     expect(await spool.run('shop.1').current()).toBeUndefined()
     expect(await attempt.facts()).toBeUndefined()
     expect(await attempt.dropped()).toEqual(new Map())
@@ -111,7 +112,7 @@ describe('an attempt', () => {
     await attempt.batch(1).freeIfDone(['local'])
     await attempt.drop('local', 'late')
     await spool.run('shop.1').touch(new Date())
-    expect(await spool.runs()).toEqual([])
+    expect(spool.runs()).toEqual([])
   })
 
   it('notes why a destination was dropped; the first reason stays, also among many at once', async () => {
@@ -137,6 +138,35 @@ describe('an attempt', () => {
   })
 })
 
+describe('a small file that a power cut left empty or as zeros', () => {
+  it('is found damaged where a run needs it, and does no harm elsewhere', async () => {
+    const attempt = await begin('shop.1', 'aaaaaaaa')
+    const batch = attempt.batch(1)
+    await batch.reserve(1000)
+    await batch.markDone('local', [])
+    await attempt.noteTrouble('local', new Date('2026-11-23T02:00:00Z'))
+    const here = join(directory, 'spool/runs/shop.1')
+    const now = new Date('2026-11-23T03:00:00Z')
+    const damaged = { code: 'SPOOL_DAMAGED' }
+    for (const content of ['', '\0\0\0\0']) {
+      const small = [
+        'current',
+        'aaaaaaaa/attempt.json',
+        'aaaaaaaa/trouble.local',
+        'aaaaaaaa/batches/000001/reservation',
+        'aaaaaaaa/batches/000001/done.local',
+      ]
+      for (const name of small) await writeFile(join(here, name), content)
+      await expect(spool.run('shop.1').current()).rejects.toMatchObject(damaged)
+      await expect(attempt.facts()).rejects.toMatchObject(damaged)
+      await expect(batch.doneEntries('local')).rejects.toMatchObject(damaged)
+      expect(await batch.reserved()).toBe(0)
+      expect(await attempt.noteTrouble('local', now)).toEqual(now)
+      expect(await unlessDamaged(attempt.facts())).toBeUndefined()
+    }
+  })
+})
+
 describe('the list of a stream', () => {
   const entries = Array.from({ length: 5000 }, (_, n) => ({ id: randomBytes(32), plainLength: n + 1 }))
   const listPath = () => join(directory, 'spool/runs/shop.1/aaaaaaaa/streams/archive.list')
@@ -151,22 +181,36 @@ describe('the list of a stream', () => {
     const attempt = await begin('shop.1', 'aaaaaaaa')
     const list = await attempt.writeStreamList('archive')
     for (const entry of entries) await list.append(entry)
-    await list.close()
-    await (await attempt.writeStreamList('globals')).close()
+    await list.finish()
+    await (await attempt.writeStreamList('globals')).finish()
     expect(await readAll(attempt)).toEqual(entries)
     for await (const entry of attempt.readStreamList('globals')) expect(entry).toBeUndefined()
   })
 
-  it('is found damaged when it is gone or ends in the middle of an entry', async () => {
+  it('is found damaged when it is gone, not ended, cut short anywhere, altered or all zeros', async () => {
     const attempt = await begin('shop.1', 'aaaaaaaa')
-    await expect(readAll(attempt)).rejects.toMatchObject({ code: 'SPOOL_DAMAGED' })
+    const damaged = { code: 'SPOOL_DAMAGED' }
+    await expect(readAll(attempt)).rejects.toMatchObject(damaged)
     const list = await attempt.writeStreamList('archive')
-    await list.append(entries[0] ?? { id: Buffer.alloc(32), plainLength: 1 })
-    await list.close()
-    await truncate(listPath(), 35)
-    await expect(readAll(attempt)).rejects.toMatchObject({ code: 'SPOOL_DAMAGED' })
-    await appendFile(listPath(), Buffer.alloc(2))
-    await expect(readAll(attempt)).rejects.toMatchObject({ code: 'SPOOL_DAMAGED' })
+    for (const entry of entries.slice(0, 3)) await list.append(entry)
+    await expect(readAll(attempt)).rejects.toMatchObject(damaged)
+    await list.finish()
+    const whole = await readFile(listPath())
+    expect(await readAll(attempt)).toEqual(entries.slice(0, 3))
+    for (const length of [0, 35, 36, 72, 108, 109, 143]) {
+      await writeFile(listPath(), whole.subarray(0, length))
+      await expect(readAll(attempt)).rejects.toMatchObject(damaged)
+    }
+    for (const at of [0, 36, 107, 108]) {
+      const altered = Buffer.from(whole)
+      altered.writeUInt8(altered.readUInt8(at) ^ 1, at)
+      await writeFile(listPath(), altered)
+      await expect(readAll(attempt)).rejects.toMatchObject(damaged)
+    }
+    for (const length of [36, whole.length]) {
+      await writeFile(listPath(), Buffer.alloc(length))
+      await expect(readAll(attempt)).rejects.toMatchObject(damaged)
+    }
   })
 })
 
@@ -197,7 +241,7 @@ describe('a batch', () => {
     await batch.markDone('local', [])
     await batch.freeIfDone(['local'])
     seen.push(await batch.state())
-    await batch.remove()
+    batch.remove()
     seen.push(await batch.state())
     expect(seen).toEqual(['raw', 'packed', 'sealed', 'freed', 'gone'])
   })
@@ -298,9 +342,10 @@ describe('admission', () => {
     const attempt = await begin('shop.1', 'aaaaaaaa')
     for (const batch of [1, 2, 3]) await admit(spool, attempt.batch(batch), patient)
     let looks = 0
-    const whileWaiting = async () => {
+    const whileWaiting = () => {
       looks += 1
-      if (looks === 3) await attempt.batch(2).remove()
+      if (looks === 3) attempt.batch(2).remove()
+      return Promise.resolve()
     }
     await admit(spool, attempt.batch(4), { ...patient, whileWaiting })
     expect(looks).toBe(3)
@@ -363,6 +408,6 @@ describe('the janitor', () => {
     })
     expect(removed).toEqual(['old'])
     expect(asked.sort()).toEqual(['old', 'old-known'])
-    expect((await spool.runs()).sort()).toEqual(['old-known', 'young'])
+    expect(spool.runs().sort()).toEqual(['old-known', 'young'])
   })
 })

@@ -1,15 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
+import { statSync, utimesSync } from 'node:fs'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { BackupError, systemCode } from '@securyflex/shared/errors'
-import {
-  createFileDurably,
-  ensureDirectory,
-  removeTemporaries,
-  writeFileDurably,
-} from '@securyflex/shared/files'
+import { BackupError } from '@securyflex/shared/errors'
+import { createFileDurably, ensureDirectory, removeTemporaries } from '@securyflex/shared/files'
 import { Attempt, type AttemptFacts } from './attempt.ts'
-import { ifThere } from './batch.ts'
+import { ifThere, namesIn, readNote, removeDirectory, writeNote } from './notes.ts'
+import { damaged } from './records.ts'
 import { inSpool } from './trouble.ts'
 
 const idName = 'spool.json'
@@ -64,8 +61,8 @@ export class Spool {
   }
 
   /** Ids of the runs that have something here. */
-  async runs(): Promise<string[]> {
-    return readdir(join(this.#directory, runsName))
+  runs(): string[] {
+    return namesIn(join(this.#directory, runsName))
   }
 }
 
@@ -81,9 +78,11 @@ export class RunSpool {
   async beginAttempt(facts: AttemptFacts): Promise<Attempt> {
     const attempt = this.attempt(facts.attempt)
     // Only what was there before: another attempt may begin at the same moment, and is not this one's to remove.
-    const earlier = await ifThere(() => readdir(this.#directory))
+    const earlier = await ifThere(() => namesIn(this.#directory))
     await attempt.begin(facts)
-    await inSpool(() => writeFileDurably(join(this.#directory, currentName), facts.attempt))
+    await inSpool(() => {
+      writeNote(join(this.#directory, currentName), facts.attempt)
+    })
     for (const name of earlier ?? []) {
       if (name === currentName || name === facts.attempt) continue
       await rm(join(this.#directory, name), { recursive: true, force: true })
@@ -96,33 +95,37 @@ export class RunSpool {
   }
 
   async attempts(): Promise<Attempt[]> {
-    const names = (await ifThere(() => readdir(this.#directory))) ?? []
+    const names = (await ifThere(() => namesIn(this.#directory))) ?? []
     return names.filter((name) => !name.startsWith(currentName)).map((name) => this.attempt(name))
   }
 
-  /** The token of the attempt that counts; undefined once the run is over here. */
+  /** The token of the attempt that counts; undefined once the run is over here. @throws SPOOL_DAMAGED */
   async current(): Promise<string | undefined> {
-    return ifThere(() => readFile(join(this.#directory, currentName), 'utf8'))
+    const path = join(this.#directory, currentName)
+    const token = (await ifThere(() => readNote(path)))?.toString()
+    if (token !== undefined && !/^\w+$/.test(token)) throw damaged(path)
+    return token
   }
 
   /** Shows the janitor that somebody is working on this run. */
   async touch(now: Date): Promise<void> {
-    await ifThere(() => utimes(this.#directory, now, now))
+    await ifThere(() => {
+      utimesSync(this.#directory, now, now)
+    })
   }
 
   async lastTouched(): Promise<Date | undefined> {
-    return (await ifThere(() => stat(this.#directory)))?.mtime
+    return (await ifThere(() => statSync(this.#directory)))?.mtime
   }
 
   /** Removes everything of the run. A step that is still writing may put a file back: it is removed, too. */
   async remove(): Promise<void> {
-    for (;;) {
-      try {
-        await rm(this.#directory, { recursive: true, force: true })
-        return
-      } catch (error) {
-        if (systemCode(error) !== 'ENOTEMPTY') throw error
+    for (const attempt of await this.attempts()) {
+      for await (const batch of attempt.batches()) {
+        await batch.empty()
+        batch.remove()
       }
     }
+    removeDirectory(this.#directory)
   }
 }

@@ -4,7 +4,7 @@ import { BackupError, systemCode } from '@securyflex/shared/errors'
  * What `write` gives; a disk that does not take it is named with what to do.
  * @throws SPOOL_UNUSABLE
  */
-export async function inSpool<T>(write: () => Promise<T>): Promise<T> {
+export async function inSpool<T>(write: () => T | Promise<T>): Promise<T> {
   try {
     return await write()
   } catch (cause) {
@@ -35,5 +35,15 @@ function inWords(cause: unknown): unknown {
       })
     default:
       return cause
+  }
+}
+
+/** What is read; undefined where a power cut damaged it, for those who can do without: the steps that cannot say so. */
+export async function unlessDamaged<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (error instanceof BackupError && error.code === 'SPOOL_DAMAGED') return undefined
+    throw error
   }
 }
