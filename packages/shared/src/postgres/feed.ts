@@ -52,9 +52,18 @@ export async function feed(
 ): Promise<void> {
   const broken: { by?: { error: unknown } } = {}
   const chunks = source[Symbol.asyncIterator]()
+  const asked = { is: false }
+  const ask = async () => {
+    asked.is = true
+    try {
+      return await chunks.next()
+    } finally {
+      asked.is = false
+    }
+  }
   async function* watched(): AsyncGenerator<Uint8Array> {
     try {
-      for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value
+      for (let next = await ask(); next.done !== true; next = await ask()) yield next.value
     } catch (error) {
       broken.by = { error }
       stop.abort(error)
@@ -77,7 +86,10 @@ export async function feed(
     stop.abort(error)
     throw broken.by === undefined ? error : broken.by.error
   } finally {
-    await chunks.return?.()
+    // A source that has been asked for more hears of its end when it answers, which a silent store may never do.
+    const ended = chunks.return?.()
+    if (asked.is) ended?.catch(() => undefined)
+    else await ended
   }
 }
 
