@@ -105,7 +105,7 @@ async function dumpFrom(
       streams.push(stream)
       await show(stream.kind)
     }
-    await keep(await writer.write('globals', readGlobals(tools, connection, client, signal)))
+    await keep(await writer.write('globals', readGlobals(tools, connection, snapshot, signal)))
     const fingerprint = await takeFingerprint(client, payload.options.fingerprint, selection)
     if (fingerprint !== undefined) {
       await keep(await writer.write('fingerprint', [Buffer.from(JSON.stringify(fingerprint))]))

@@ -30,7 +30,7 @@ export {
 export { runScriptInNewDatabase, type ScriptOptions } from './script.ts'
 export { type Scratch, underScratchName, type UnfinishedRestore, unfinishedRestores } from './scratch.ts'
 export { chooseRelations, isPartial } from './selection/choose.ts'
-export { mayCreateDatabase, serverFacts, type ServerFacts } from './server-facts.ts'
+export { databaseSize, mayCreateDatabase, serverFacts, type ServerFacts } from './server-facts.ts'
 export { endStaleSession, holdSnapshot, type Snapshot } from './snapshot.ts'
 export { startThrowawayServer, type ThrowawayOptions, type ThrowawayServer } from './throwaway-server.ts'
 export { startTool, tiedToParent, type Tool, type ToolOptions } from './tool.ts'

@@ -12,15 +12,24 @@ beforeAll(async () => {
   tools = await findTools(shared.server.major)
 })
 
-/** Reads them in a snapshot of their own, as a run does. `with` can be tools that do not exist. */
-async function globals(database: string, using = tools): Promise<string> {
+/** Reads them in a snapshot of their own, as a run does. `using` can be tools that do not exist. */
+async function globals(database: string, using = tools, asked: string[] = []): Promise<string> {
   const client = await shared.open(shared.connection(database))
   const snapshot = await holdSnapshot(client, 'globals')
   const signal = new AbortController().signal
-  const read = readGlobals(using, shared.connection(database), client, signal)
+  const query = client.query.bind(client) as (text: string, values: unknown[]) => Promise<never>
+  const noted = { query: (text: string, values: unknown[]) => (asked.push(text), query(text, values)) }
+  // What it knows of a connection it knows by the connection.
+  const read = readGlobals(
+    using,
+    shared.connection(database),
+    { ...snapshot, client: Object.assign(client, noted) },
+    signal,
+  )
   try {
     return (await buffer(Readable.from(read))).toString()
   } finally {
+    client.query = query as typeof client.query
     await snapshot.release()
     await client.end()
   }
@@ -56,23 +65,31 @@ describe('readGlobals', () => {
     if (wanted === '') expect(now).not.toContain('globals_new')
   })
 
+  it('does not look at the catalogs where nothing was committed on the server since', async () => {
+    const [one, other] = [await shared.database(), await shared.database()]
+    const first = await globals(one)
+    const asked: string[] = []
+    expect(await globals(other, absent(), asked)).toBe(first)
+    expect(asked).toEqual([])
+    await shared.run('CREATE TABLE unrelated ()', other)
+    expect(await globals(one, absent(), asked)).toBe(first)
+    expect(asked.join()).toContain('pg_authid')
+    asked.length = 0
+    expect(await globals(other, absent(), asked)).toBe(first)
+    expect(asked).toEqual([])
+  })
+
   it('asks again each time where the role may not see all of it, and keeps the snapshot', async () => {
     const database = await shared.database()
     await shared.run('CREATE ROLE globals_modest LOGIN')
     const client = await shared.open(shared.connection(database))
     await client.query('SET ROLE globals_modest')
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    const read = () =>
-      buffer(
-        Readable.from(readGlobals(tools, shared.connection(database), client, new AbortController().signal)),
-      )
+    const [modest, signal] = [{ client, committed: undefined }, new AbortController().signal]
+    const read = () => buffer(Readable.from(readGlobals(tools, shared.connection(database), modest, signal)))
     expect((await read()).toString()).not.toContain('PASSWORD')
     await expect(
-      buffer(
-        Readable.from(
-          readGlobals(absent(), shared.connection(database), client, new AbortController().signal),
-        ),
-      ),
+      buffer(Readable.from(readGlobals(absent(), shared.connection(database), modest, signal))),
     ).rejects.toMatchObject({ code: 'TOOL_MISSING' })
     await expect(client.query('SELECT 1')).resolves.toBeDefined()
     await client.query('ROLLBACK')

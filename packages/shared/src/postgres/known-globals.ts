@@ -2,18 +2,21 @@ import type { Connection } from '@securyflex/shared/config'
 import type { Client } from 'pg'
 import { dumpGlobals } from './dump.ts'
 import { oneRow } from './rows.ts'
-import { versionNumber } from './server-facts.ts'
+import { type Answer, answerOf } from './server-facts.ts'
+import type { Snapshot } from './snapshot.ts'
 import type { Tools } from './tools.ts'
 
 /** What pg_dumpall wrote for a server, and the state of its catalogs then. */
 interface Known {
   readonly state: string
+  /** All that was committed when that state was asked for. */
+  readonly committed: string | undefined
   readonly script: Buffer
 }
 
 /** Longer ones are not kept. */
 const longest = 2 ** 20
-/** Servers, of which the ones met first are forgotten first. */
+/** Servers, of which the ones that were met longest ago are forgotten first. */
 const most = 32
 const known = new Map<string, Known>()
 
@@ -21,20 +24,22 @@ const known = new Map<string, Known>()
  * What `dumpGlobals` writes, without starting it where this process has done so before and nothing has changed since:
  * each of a hundred small databases of a server would take a tenth longer for it. It stays in memory only.
  *
- * @param client an open connection of the same role, whose transaction says what state counts
+ * @param snapshot of an open connection of the same role: its transaction says what state counts
  * @throws what `dumpGlobals` and its tool throw
  */
 export async function* readGlobals(
   tools: Tools,
   connection: Connection,
-  client: Client,
+  { client, committed }: Pick<Snapshot, 'client' | 'committed'>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const { hosts, user, parameters } = connection
   const server = JSON.stringify([hosts, user, parameters, tools.directory, tools.version])
-  const state = await stateOf(client)
   const before = known.get(server)
+  const isOfNow = committed !== undefined && before?.committed === committed
+  const state = isOfNow ? before.state : await stateOf(client)
   if (before !== undefined && before.state === state) {
+    remember(server, { ...before, committed })
     yield before.script
     return
   }
@@ -45,7 +50,7 @@ export async function* readGlobals(
     yield part
   }
   await tool.done
-  if (state !== undefined) remember(server, { state, script: Buffer.concat(parts) })
+  if (state !== undefined) remember(server, { state, committed, script: Buffer.concat(parts) })
 }
 
 function remember(server: string, found: Known): void {
@@ -73,16 +78,12 @@ const catalogs: readonly (readonly [name: string, since: number])[] = [
  * all of them. pg_dumpall runs after this was asked; who finds the same afterwards finds what it read.
  */
 async function stateOf(client: Client): Promise<string | undefined> {
-  const version = await versionNumber(client)
-  const names = catalogs.filter(([, since]) => version >= since).map(([name]) => `pg_catalog.${name}`)
+  const answer = await answerOf(client)
+  const names = catalogs
+    .filter(([, since]) => answer.versionNumber >= since)
+    .map(([name]) => `pg_catalog.${name}`)
   // What fails would end the transaction, and the snapshot with it.
-  const { may } = await oneRow<{ may: boolean }>(
-    client,
-    `SELECT current_setting('is_superuser') = 'on'
-         OR (SELECT bool_and(has_table_privilege(name, 'SELECT')) FROM unnest($1::text[]) AS name) AS may`,
-    [names],
-  )
-  if (!may) return undefined
+  if (!(await mayRead(client, answer, names))) return undefined
   const rows = names.map((name) => `SELECT '${name} ' || ctid || ' ' || xmin AS version FROM ${name}`)
   const { state } = await oneRow<{ state: string }>(
     client,
@@ -90,4 +91,14 @@ async function stateOf(client: Client): Promise<string | undefined> {
        FROM (${rows.join(' UNION ALL ')}) AS versions`,
   )
   return state
+}
+
+async function mayRead(client: Client, { superuser }: Answer, names: readonly string[]): Promise<boolean> {
+  if (superuser) return true
+  const { may } = await oneRow<{ may: boolean }>(
+    client,
+    `SELECT bool_and(has_table_privilege(name, 'SELECT')) AS may FROM unnest($1::text[]) AS name`,
+    [names],
+  )
+  return may
 }

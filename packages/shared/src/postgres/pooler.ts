@@ -1,6 +1,7 @@
 import { BackupError } from '@securyflex/shared/errors'
 import type pg from 'pg'
 import { oneRow } from './rows.ts'
+import { answerOf } from './server-facts.ts'
 
 /**
  * Refuses a transaction pooler (PgBouncer, Supavisor, …): each transaction may meet another server process
@@ -18,7 +19,7 @@ export async function refusePooler(
   client: pg.Client,
   openAnother?: () => Promise<pg.Client>,
 ): Promise<number> {
-  const answering = await processOf(client)
+  const { process: answering } = await answerOf(client)
   if (answering === announcedProcess(client)) return answering
   if (openAnother !== undefined && !(await sharesProcesses(client, openAnother))) return answering
   throw new BackupError(

@@ -1,8 +1,9 @@
 import type { Selection } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import pg from 'pg'
-import { allRows, oneRow } from './rows.ts'
+import { allRows } from './rows.ts'
 import { type Chosen, chooseRelations } from './selection/choose.ts'
+import { type Answer, answerOf } from './server-facts.ts'
 
 const { escapeIdentifier } = pg
 
@@ -39,30 +40,17 @@ const listed = 10
  */
 export async function refuseUnreadable(client: pg.Client, selection?: Selection): Promise<void> {
   const chosen = await chooseRelations(client, selection)
-  // Read from no catalog, which a session that has just begun would have to get acquainted with.
-  const { superuser, role, database, version } = await oneRow<Asker>(
-    client,
-    `SELECT current_setting('is_superuser') = 'on' AS superuser, current_user AS role,
-            current_database() AS database, current_setting('server_version_num')::int AS version`,
-  )
-  if (superuser) return
-  const asker = { superuser, role, database, version }
+  const asker = await answerOf(client)
+  if (asker.superuser) return
   await refuseForbidden(client, asker, chosen)
   await refuseHiddenRows(client, asker, chosen)
   if (chosen?.everything !== false) await refuseForbiddenLargeObjects(client, asker)
 }
 
-interface Asker {
-  readonly superuser: boolean
-  readonly role: string
-  readonly database: string
-  readonly version: number
-}
-
 /** A table whose rows alone are left out is locked all the same, and that needs the right to read it. */
 async function refuseForbidden(
   client: pg.Client,
-  { role, database, version }: Asker,
+  { user: role, database, versionNumber: version }: Answer,
   chosen: Chosen | undefined,
 ): Promise<void> {
   const forbidden = await allRows<Relation>(
@@ -111,7 +99,7 @@ function grants(relations: readonly Relation[], role: string): string {
 /** pg_dump reads with `row_security = off`, which turns a policy into an error instead of missing rows. */
 async function refuseHiddenRows(
   client: pg.Client,
-  { role, database }: Asker,
+  { user: role, database }: Answer,
   chosen: Chosen | undefined,
 ): Promise<void> {
   const hidden = await allRows<Relation>(
@@ -130,7 +118,10 @@ async function refuseHiddenRows(
 }
 
 /** There is no function for this before version 18, so the access list is read as the server reads it. */
-async function refuseForbiddenLargeObjects(client: pg.Client, { role, database }: Asker): Promise<void> {
+async function refuseForbiddenLargeObjects(
+  client: pg.Client,
+  { user: role, database }: Answer,
+): Promise<void> {
   const forbidden = await allRows<{ oid: string }>(
     client,
     `SELECT m.oid::text FROM pg_catalog.pg_largeobject_metadata m

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { BackupError } from '@securyflex/shared/errors'
 import pg from 'pg'
 import { oneRow } from './rows.ts'
-import { versionNumber } from './server-facts.ts'
+import { answerOf } from './server-facts.ts'
 import { prepareToWait } from './session.ts'
 
 /** A moment of the database that stays readable while this is held. */
@@ -13,6 +13,11 @@ export interface Snapshot {
   readonly client: pg.Client
   /** By the server's clock. */
   readonly takenAt: Date
+  /**
+   * The server, and all that was committed: where it is the same later, nothing has changed in any of its databases.
+   * Undefined on a standby, which cannot tell, and before version 13.
+   */
+  readonly committed: string | undefined
   /** Rejects with SNAPSHOT_LOST when the connection ends before `release`; never resolves. */
   readonly lost: Promise<never>
   /** Aborts when `lost` rejects, with the same error as its reason. */
@@ -22,6 +27,16 @@ export interface Snapshot {
   /** Ends the transaction; the connection stays open. Does nothing when it is lost or released already. */
   release(): Promise<void>
 }
+
+interface Exported {
+  readonly locked: boolean
+  readonly id: string
+  readonly taken: string
+  readonly committed: string | null
+}
+
+/** Which server it is, and which transactions it has seen the end of; not on a standby, which keeps no list of them. */
+const committedNow = `extract(epoch FROM pg_postmaster_start_time()) || ' ' || pg_current_snapshot()`
 
 /**
  * Takes the advisory lock `lockName` of this database for the length of the transaction and exports its
@@ -33,13 +48,24 @@ export async function holdSnapshot(client: pg.Client, lockName: string): Promise
   await prepareToWait(client)
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
   try {
-    await lock(client, lockName)
+    const { versionNumber, inRecovery } = await answerOf(client)
+    // hashtextextended came with version 11.
+    const key = versionNumber >= 110_000 ? 'hashtextextended($1, 0)' : 'hashtext($1)::bigint'
+    const committed = versionNumber >= 130_000 && !inRecovery ? committedNow : 'NULL'
     // In milliseconds, because the text of a time depends on the DateStyle of the database or the role.
-    const { id, taken } = await oneRow<{ id: string; taken: string }>(
+    const {
+      locked,
+      id,
+      taken,
+      committed: all,
+    } = await oneRow<Exported>(
       client,
-      'SELECT pg_export_snapshot() AS id, trunc(extract(epoch FROM now()) * 1000) AS taken',
+      `SELECT pg_try_advisory_xact_lock(${key}) AS locked, pg_export_snapshot() AS id,
+              trunc(extract(epoch FROM now()) * 1000) AS taken, ${committed} AS committed`,
+      [lockName],
     )
-    return { id, client, takenAt: new Date(Number(taken)), ...watch(client) }
+    if (!locked) throw busy(client, lockName)
+    return { id, client, takenAt: new Date(Number(taken)), committed: all ?? undefined, ...watch(client) }
   } catch (error) {
     await client.query('ROLLBACK')
     throw error
@@ -70,18 +96,10 @@ export async function endStaleSession(
   }
 }
 
-async function lock(client: pg.Client, name: string): Promise<void> {
-  // hashtextextended came with version 11.
-  const key = (await versionNumber(client)) >= 110_000 ? 'hashtextextended($1, 0)' : 'hashtext($1)::bigint'
-  const { locked } = await oneRow<{ locked: boolean }>(
-    client,
-    `SELECT pg_try_advisory_xact_lock(${key}) AS locked`,
-    [name],
-  )
-  if (locked) return
-  throw new BackupError(
+function busy(client: pg.Client, lockName: string): BackupError {
+  return new BackupError(
     'DATABASE_BUSY',
-    `Another backup of database "${client.database ?? ''}" is running ("${name}").`,
+    `Another backup of database "${client.database ?? ''}" is running ("${lockName}").`,
     {
       hint: `Wait for it; SELECT pid, application_name, state FROM pg_stat_activity WHERE datname = current_database(); shows who it is.`,
     },
