@@ -39,13 +39,21 @@ export async function compress(plain: Buffer, { algorithm, level }: Compression)
           chunkSize,
           // Small segments then take small tables, instead of some megabytes each.
           pledgedSrcSize: plain.length,
-          params: { [constants.ZSTD_c_compressionLevel]: level },
+          params: zstdParameters(level),
         }),
     plain,
   )
   if (bytes.length < plain.length) return { compression: compressionCodes[algorithm], bytes }
   discard(bytes)
   return asItIs
+}
+
+/** log2 of the places in which level 2 remembers what it has seen: twice as many as by itself; docs/benchmarks.md. */
+const hashLog = 17
+
+function zstdParameters(level: number): Record<number, number> {
+  const byLevel = { [constants.ZSTD_c_compressionLevel]: level }
+  return level === 2 ? { ...byLevel, [constants.ZSTD_c_hashLog]: hashLog } : byLevel
 }
 
 /**

@@ -1,13 +1,13 @@
 import { discard } from './discard.ts'
 
 /** Bounds of a segment in bytes; docs/format.md, "Cutting". */
-export const shortestSegment = 1024 * 1024
+export const shortestSegment = 768 * 1024
 export const longestSegment = 8 * 1024 * 1024
 
 /** h depends on this many bytes: each step shifts a 32-bit value by one. */
 const window = 32
-/** The upper 20 bits zero: a cut about 1 MiB after the minimum; docs/benchmarks.md has what other lengths would store. */
-const boundaryShift = 12
+/** The upper 19 bits zero: a cut about 512 KiB after the minimum; docs/benchmarks.md has what other lengths would store. */
+const boundaryShift = 13
 /** Bytes that are held at first: most streams of a small database are no longer. */
 const firstRoom = 64 * 1024
 
