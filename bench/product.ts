@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -53,7 +52,11 @@ export interface Program {
 /** A worker as it comes. */
 const ordinaryWorker: Program = { file: '../apps/worker/src/main.ts', serves: 'Serving all steps' }
 
-/** Starts Redis and workers and waits until they serve. `more` are settings. */
+/**
+ * Starts Redis and workers and waits until they serve. `more` are settings. Its files stay until the stage is struck:
+ * ext4 leaves the place of a removed file alone for minutes, and looks at each such place for every file that is created,
+ * so that one round would pay for the removal of what the round before had stored.
+ */
 export async function install(
   stage: Stage,
   more: Readonly<Record<string, string>> = {},
@@ -62,7 +65,6 @@ export async function install(
   const stack = new AsyncDisposableStack()
   try {
     const directory = await stage.room('installation')
-    stack.defer(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
     const redis = stack.use(await startRedis())
     const env = {
       ...childEnvironment(),
