@@ -19,7 +19,8 @@ const config: Config = {
   globalSetup: '<rootDir>/test/run/global-setup.ts',
   globalTeardown: '<rootDir>/test/run/global-teardown.ts',
   reporters: ['default', '<rootDir>/test/run/outcome-reporter.ts'],
-  testTimeout: 90_000,
+  // A test that hangs is told from a machine that stood still for some minutes, as shared ones do.
+  testTimeout: 300_000,
   maxWorkers: Math.min(2, availableParallelism()),
 }
 

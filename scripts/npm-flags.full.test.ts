@@ -14,7 +14,7 @@ describe.each(['10.9.9', '11.21.2'])('npm %s run', (version) => {
     const archive = execFileSync('npm', ['pack', '--silent', `npm@${version}`], options).trim()
     execFileSync('tar', ['-xzf', archive], options)
     npm = directory.join('package', 'bin', 'npm-cli.js')
-  }, 120_000)
+  })
 
   afterAll(() => directory.remove())
 

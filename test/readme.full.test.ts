@@ -80,7 +80,7 @@ describe('the README', () => {
     const exit = once(service, 'exit')
     service.kill('SIGINT')
     expect(await exit).toEqual([expect.anything(), null])
-  }, 120_000)
+  })
 })
 
 function start(line: string): ChildProcess {

@@ -118,7 +118,7 @@ describe('a database under a scratch name', () => {
     expect(await databases()).toEqual(['looked_at'])
     await looker?.end()
     await dropDatabase(shared.connection(), 'looked_at')
-  }, 20_000)
+  })
 
   it('belongs to a role that is no superuser, too', async () => {
     await shared.run(`CREATE ROLE creator LOGIN CREATEDB PASSWORD 'open-sesame'`)

@@ -74,5 +74,5 @@ describe.each<Cipher>(['aes-256-gcm', 'none'])('deduplication (%s)', (cipher) =>
       }),
       { numRuns: 6 },
     )
-  }, 120_000)
+  })
 })

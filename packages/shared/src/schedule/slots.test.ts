@@ -87,7 +87,7 @@ describe('a nightly backup on the days on which clocks change', () => {
       ),
       { numRuns: 100 },
     )
-  }, 120_000)
+  })
 })
 
 describe('a schedule', () => {

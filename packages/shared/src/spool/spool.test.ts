@@ -336,7 +336,7 @@ describe('admission', () => {
     expect(through).toBe(6)
     expect(most).toBeLessThanOrEqual(spool.limit)
     expect(await bookedBytes(spool)).toBe(0)
-  }, 60_000)
+  })
 
   it('waits until there is room, looking about meanwhile', async () => {
     const attempt = await begin('shop.1', 'aaaaaaaa')
