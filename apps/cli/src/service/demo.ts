@@ -145,7 +145,7 @@ async function survive(stage: Stage, second: RunEnd, claims: Claims): Promise<Ru
   for (let tries = 1; tries <= mostTries; tries += 1) {
     const run = await ask(stage)
     const { worker } = stage.pids
-    const step = await killDuring(stage, run)
+    const step = await killDuring(stage, run, tries > 1)
     if (step === undefined) {
       // Finished before the kill, or the worker is gone without an active job: serve again, try again.
       if (stage.pids.worker === worker && !(await isServed(stage))) await stage.startWorker()

@@ -56,9 +56,13 @@ export function storedBytes({ destinations }: RunEnd): number {
   return destinations[0]?.stored?.bytes ?? 0
 }
 
-/** Kills the worker while it works on `run`. @returns the step that was active, before and after; undefined if the run was faster */
-export async function killDuring(stage: Stage, run: string): Promise<Step | undefined> {
-  const active = await untilActive(stage, run)
+/**
+ * Kills the worker while it works on `run`: once pg_dump has written something, or with `atOnce` when its dump begins,
+ * for a dump that is over in half a second tells nothing of how far it is.
+ * @returns the step that was active, before and after; undefined if the run was faster
+ */
+export async function killDuring(stage: Stage, run: string, atOnce: boolean): Promise<Step | undefined> {
+  const active = await untilActive(stage, run, atOnce)
   if (active === undefined) return undefined
   await stage.killWorker()
   // A job of a worker that is dead stays active until its lock runs out: nobody finished it before the kill.
@@ -70,15 +74,17 @@ export async function killDuring(stage: Stage, run: string): Promise<Step | unde
 async function untilActive(
   { queues, signal }: Stage,
   run: string,
+  atOnce: boolean,
 ): Promise<{ step: Step; id: string } | undefined> {
   const id = jobIds.dump(run, 0, 1)
   for (;;) {
     signal.throwIfAborted()
     const dump = await queues.get('dump').getJob(id)
-    if (dump !== undefined && isReading(dump.progress) && (await dump.isActive())) return { step: 'dump', id }
+    if (dump !== undefined && (atOnce || isReading(dump.progress)) && (await dump.isActive()))
+      return { step: 'dump', id }
     const job = await queues.get('run').getJob(run)
     if (job === undefined || (await job.isCompleted()) || (await job.isFailed())) return undefined
-    await wait(10)
+    await wait(atOnce ? 2 : 10)
   }
 }
 
