@@ -46,7 +46,8 @@ function tableOf(rows: readonly Row[]): string {
   const cells = [
     ['what', 'target', 'figure', 'of', 'met'],
     ...rows.map(({ what, target, figure, of, met }) => [
-      what,
+      // A pipe ends a cell of Markdown, within code too.
+      what.replaceAll('|', '\\|'),
       target,
       figure,
       of,
