@@ -1,10 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { createDatabase, type TestDatabase } from '../../../../test/helpers/postgres.ts'
 import { type TemporaryDirectory, temporaryDirectory } from '../../../../test/helpers/temporary-directory.ts'
 import { hasTerminals, startOnTerminal } from '../../../../test/helpers/terminal.ts'
-
-jest.setTimeout(120_000)
 
 let directory: TemporaryDirectory
 let database: TestDatabase

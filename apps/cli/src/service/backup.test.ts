@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { existsSync, readdirSync } from 'node:fs'
 import { parseConnection } from '@securyflex/shared/config'
 import { openConnection } from '@securyflex/shared/postgres'
@@ -9,9 +9,6 @@ import { type TemporaryDirectory, temporaryDirectory } from '../../../../test/he
 
 let database: TestDatabase
 let directory: TemporaryDirectory
-
-// Several processes start in each test; on a busy machine that takes its time.
-jest.setTimeout(120_000)
 
 beforeAll(async () => {
   database = await createDatabase()

@@ -1,11 +1,9 @@
-import { afterEach, beforeEach, expect, it, jest } from '@jest/globals'
+import { afterEach, beforeEach, expect, it } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { lives, startCommand, until } from '../../../../test/helpers/command.ts'
 import { type TemporaryDirectory, temporaryDirectory } from '../../../../test/helpers/temporary-directory.ts'
 import { hasTerminals, startOnTerminal } from '../../../../test/helpers/terminal.ts'
-
-jest.setTimeout(120_000)
 
 let directory: TemporaryDirectory
 let env: Record<string, string>

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -7,9 +7,6 @@ import { freePort } from '../../../../test/helpers/free-port.ts'
 import { type TemporaryDirectory, temporaryDirectory } from '../../../../test/helpers/temporary-directory.ts'
 
 let directory: TemporaryDirectory
-
-// Several processes start in each test; on a busy machine that takes its time.
-jest.setTimeout(120_000)
 
 beforeEach(async () => {
   directory = await temporaryDirectory()

@@ -47,9 +47,11 @@ export interface Exported {
  */
 export async function exportBackup(request: ExportRequest): Promise<Exported> {
   const { backup, format, path, passphrase, force, signal } = request
-  const reader = new BackupReader(backup.storage, backup.opened)
+  // What is asked of a silent destination ends with the export.
+  const storage = backup.storage.until(signal)
+  const reader = new BackupReader(storage, backup.opened)
   await prepare(path, force)
-  await checkPresence(backup.storage, reader, await reader.index(), signal)
+  await checkPresence(storage, reader, await reader.index(), signal)
   const archive = reader.stream('archive')
   if (archive === undefined) throw noArchive(reader)
   if (format !== 'sql.gz') await refuseFull(path, archive.bytes)

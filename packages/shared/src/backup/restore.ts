@@ -84,12 +84,14 @@ export interface Restored {
  */
 export async function restore(request: RestoreRequest): Promise<Restored> {
   const { backup, name, signal } = request
-  const reader = new BackupReader(backup.storage, backup.opened)
+  // What is asked of a silent destination ends with the restore.
+  const storage = backup.storage.until(signal)
+  const reader = new BackupReader(storage, backup.opened)
   const archive = archiveOf(reader)
   const target = await openTarget(request.target, name, signal)
   try {
     const tools = await chooseTools(reader.manifest, target, request.pgBinDirectory)
-    await checkPresence(backup.storage, reader, await reader.index(), signal)
+    await checkPresence(storage, reader, await reader.index(), signal)
     const expected = await readFingerprint(reader)
     if (request.owners) {
       await refuseMissing(

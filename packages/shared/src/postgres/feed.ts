@@ -1,3 +1,4 @@
+import { addAbortListener } from 'node:events'
 import { basename } from 'node:path'
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -5,7 +6,7 @@ import type { Connection } from '@securyflex/shared/config'
 import { BackupError } from '@securyflex/shared/errors'
 import { libpqEnvironment } from './environment.ts'
 import { explainRestore } from './tool-errors.ts'
-import { startTool, type Tool } from './tool.ts'
+import { cancelled, startTool, type Tool } from './tool.ts'
 
 /** What the server shows of the tools that restore. */
 export const applicationName = 'securyflex-backup restore'
@@ -13,7 +14,11 @@ export const applicationName = 'securyflex-backup restore'
 /** A tool that changes a database, and how to stop it. */
 export interface Started {
   readonly tool: Tool
+  /** Where it lies. */
+  readonly path: string
   readonly stop: AbortController
+  /** Aborted by `stop`, and by who asked for all of it. */
+  readonly signal: AbortSignal
 }
 
 /** Starts pg_restore or psql on the database of `target`; it reads its standard input unless `stdin` is false. */
@@ -25,14 +30,15 @@ export function startRestoring(
   stdin = true,
 ): Started {
   const stop = new AbortController()
+  const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
   const tool = startTool(path, args, {
     env: { PGAPPNAME: applicationName, ...libpqEnvironment(target) },
-    signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
+    signal: either,
     stdin,
     failureCode: 'RESTORE_FAILED',
     explain: explainRestore(basename(path)),
   })
-  return { tool, stop }
+  return { tool, path, stop, signal: either }
 }
 
 /**
@@ -46,7 +52,7 @@ export function startRestoring(
  * Whose error is thrown: the source's before the tool's, the tool's before that of the pipe between them.
  */
 export async function feed(
-  { tool: { done, stdin }, stop }: Started,
+  { tool: { done, stdin }, path, stop, signal }: Started,
   source: AsyncIterable<Uint8Array>,
   { wholly }: { readonly wholly: boolean },
 ): Promise<void> {
@@ -75,13 +81,14 @@ export async function feed(
   fed.catch(() => undefined)
   try {
     await done
-    await fed.catch(async (cause: unknown) => {
+    const read = fed.catch(async (cause: unknown) => {
       if (broken.by !== undefined) throw broken.by.error
-      if (!wholly) return readOn(chunks)
+      if (!wholly) return readOn(ask)
       throw new BackupError('RESTORE_FAILED', 'The restore ended before the whole script was read.', {
         cause,
       })
     })
+    await unlessAborted(read, signal, () => cancelled(path, signal))
   } catch (error) {
     stop.abort(error)
     throw broken.by === undefined ? error : broken.by.error
@@ -93,6 +100,15 @@ export async function feed(
   }
 }
 
-async function readOn(chunks: AsyncIterator<Uint8Array>): Promise<void> {
-  for (let next = await chunks.next(); next.done !== true;) next = await chunks.next()
+async function readOn(ask: () => Promise<IteratorResult<Uint8Array>>): Promise<void> {
+  for (let next = await ask(); next.done !== true;) next = await ask()
+}
+
+/** What `work` gives; who waits for it is told at once when `signal` aborts, whatever becomes of it. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal, why: () => Error): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  using _ = addAbortListener(signal, () => {
+    reject(why())
+  })
+  return await Promise.race([work, promise])
 }

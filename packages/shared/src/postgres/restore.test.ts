@@ -153,6 +153,32 @@ describe('restoreIntoNewDatabase', () => {
     expect(await exists('cancelled')).toBe(false)
   })
 
+  it('stops also when pg_restore has ended, and its source never says whether that was all', async () => {
+    const controller = new AbortController()
+    let silent = false
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      yield* inPieces(archive)
+      silent = true
+      await new Promise(() => undefined)
+    }
+    const restoring = rejection(
+      restoreIntoNewDatabase(tools, shared.connection(), 'cancelled_late', {}, endless(), controller.signal),
+    )
+    const watcher = await shared.open()
+    let seen = false
+    await until(async () => {
+      const { rowCount } = await watcher.query(
+        `SELECT FROM pg_stat_activity WHERE datname = 'cancelled_late' AND backend_type = 'client backend'`,
+      )
+      seen ||= rowCount === 1
+      return seen && silent && rowCount === 0
+    })
+    const reason = new BackupError('CANCELLED', 'The restore was cancelled.')
+    controller.abort(reason)
+    expect(await restoring).toBe(reason)
+    expect(await exists('cancelled_late')).toBe(false)
+  })
+
   it('stops at the first error of the server, and names what is missing', async () => {
     await shared.run('CREATE ROLE owner_who_goes')
     const database = await shared.database()

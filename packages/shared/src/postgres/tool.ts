@@ -177,7 +177,8 @@ function cannotStart(path: string, error: Error): BackupError {
   )
 }
 
-function cancelled(path: string, signal: AbortSignal): BackupError {
+/** The reason of `signal`, in words of the tool at `path` if it is none of ours. */
+export function cancelled(path: string, signal: AbortSignal): BackupError {
   const reason: unknown = signal.reason
   return reason instanceof BackupError
     ? reason

@@ -15,14 +15,15 @@ export async function* archiveToScript(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const stop = new AbortController()
+  const either = AbortSignal.any([signal, stop.signal])
   const tool = startTool(tools.pg_restore, ['--format=custom', '--file=-'], {
     env: childEnvironment(),
-    signal: AbortSignal.any([signal, stop.signal]),
+    signal: either,
     stdin: true,
     failureCode: 'RESTORE_FAILED',
     explain: explainRestore('pg_restore'),
   })
-  const fed = feed({ tool, stop }, archive, { wholly: false })
+  const fed = feed({ tool, path: tools.pg_restore, stop, signal: either }, archive, { wholly: false })
   // It is awaited below, also when nobody reads to the end.
   fed.catch(() => undefined)
   try {
