@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseConnection } from '@securyflex/shared/config'
-import { Secret } from '@securyflex/shared/errors'
+import { BackupError, Secret } from '@securyflex/shared/errors'
 import { generateKey, KeyRing } from '@securyflex/shared/keys'
-import { openStorageForReading } from '@securyflex/shared/storage'
+import { openStorageForReading, type Storage } from '@securyflex/shared/storage'
 import { makeBackup } from '../../../../test/helpers/make-backup.ts'
 import { createDatabase, type TestDatabase } from '../../../../test/helpers/postgres.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../../../test/helpers/temporary-directory.ts'
@@ -71,6 +71,27 @@ async function restoreFrom(
   return { ...restored, name }
 }
 
+/** A store that says nothing more once it is asked for a segment; a driver is through with that when its signal aborts. */
+function silent(storage: Storage, asked: () => void, signal?: AbortSignal): Storage {
+  const get = () => {
+    setImmediate(asked)
+    return new Promise<never>((_, reject) => {
+      signal?.addEventListener('abort', () => {
+        reject(signal.reason as Error)
+      })
+    })
+  }
+  const until = (other: AbortSignal) => silent(storage.until(other), asked, other)
+  return new Proxy(storage, {
+    get(target, name) {
+      if (name === 'get') return get
+      if (name === 'until') return until
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? (value as (...all: unknown[]) => unknown).bind(target) : value
+    },
+  })
+}
+
 /** Of this file: the server is shared with others that run at the same time. */
 async function databases(): Promise<string[]> {
   const mine = `SELECT datname AS name FROM pg_database WHERE datname LIKE '%${source.name}%' ORDER BY 1`
@@ -103,6 +124,20 @@ describe('a restore', () => {
     await source.query(`DROP DATABASE ${name}`)
     expect(comparison).toMatchObject({ differences: [], compared: { rows: 12_000 } })
     expect(await readdir(parallel.directory)).toEqual([])
+  })
+
+  it('ends when it is cancelled, though the destination never answers', async () => {
+    const keys = new KeyRing({ current: new Secret(key), previous: [] })
+    const original = { kind: 'local', name: 'local', directory: directory.join('original') } as const
+    const storage = openStorageForReading(original)
+    const backup = await findBackup({ what: run, source: 'shop', storages: [storage], keys })
+    const controller = new AbortController()
+    const reason = new BackupError('CANCELLED', 'The restore was cancelled.')
+    const attempt = restoreFrom(original.directory, {
+      backup: { ...backup, storage: silent(storage, () => controller.abort(reason)) },
+      signal: controller.signal,
+    })
+    await expectRefused(attempt, 'CANCELLED', /was cancelled/)
   })
 
   it('refuses a name that is taken, before it reads anything', async () => {
